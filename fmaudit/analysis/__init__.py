@@ -1,0 +1,1 @@
+"""From rows of evidence to estimates, contrasts and comparisons: pure, without torch."""

@@ -1,0 +1,167 @@
+"""One metric on one set of answers: its number with everything it may not travel without."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fmaudit import statistics
+from fmaudit.analysis.tables import Answers
+from fmaudit.errors import ProbeError
+from fmaudit.probe import Binary, Mean, Measure, Metric, Rate, Real, Reduce, Statistic
+
+DRAWS = 2000
+STATISTIC_DRAWS = 600
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``level`` of the intervals and ``seed`` of their resampling."""
+
+    level: float = 0.95
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ItemValues:
+    """A metric's value an item, NaN where missing, and with the missing counted both ways.
+
+    ``low`` and ``high`` are None where the measure has no bounds. ``coverage``: share of the answers usable.
+    """
+
+    values: np.ndarray
+    low: np.ndarray | None
+    high: np.ndarray | None
+    coverage: float
+
+    @property
+    def valid(self) -> np.ndarray:
+        """Which items have a value."""
+        valid: np.ndarray = ~np.isnan(self.values)
+        return valid
+
+
+def item_values(metric: Rate | Mean, answers: Answers, measures: Sequence[Measure]) -> ItemValues:
+    """Reduce the samples of each item to the metric's value."""
+    measure = _measure(metric, measures)
+    matrix = answers.numeric[measure.id]
+    low, high = (0.0, 1.0) if isinstance(measure, Binary) else (measure.low, measure.high)
+    if isinstance(metric, Mean) and metric.absolute:
+        matrix = np.abs(matrix)
+        low, high = 0.0, (max(abs(low), abs(high)) if low is not None and high is not None else None)
+    reduce: Reduce = metric.reduce
+    values = statistics.reduce_samples(matrix, reduce.how, reduce.k)
+    coverage = statistics.sample_coverage(matrix, reduce.how, reduce.k, answers.weights)
+    if coverage >= 1.0:
+        return ItemValues(values, values, values, 1.0)
+    if low is None or high is None:
+        return ItemValues(values, None, None, coverage)
+    filled_low, filled_high = statistics.bounds(matrix, reduce.how, reduce.k, answers.weights, low, high)
+    return ItemValues(values, filled_low, filled_high, coverage)
+
+
+def estimate(metric: Metric, answers: Answers, measures: Sequence[Measure], settings: Settings) -> dict[str, Any]:
+    """The fields of an estimate of ``metric`` on ``answers``."""
+    if isinstance(metric, Statistic):
+        return _statistic(metric, answers, settings)
+    found = item_values(metric, answers, measures)
+    interval = statistics.rate if isinstance(metric, Rate) else statistics.mean
+    common = {"level": settings.level, "draws": DRAWS, "seed": settings.seed}
+    kept = answers.take(found.valid)
+    numbers = interval(found.values[found.valid], kept.weights, kept.clusters, **common)
+    fields = number_fields(numbers, answers.samples, found.coverage)
+    if found.coverage >= 1.0:
+        return fields | _bounds_of_complete(fields)
+    if found.low is None or found.high is None:
+        return fields
+    least = interval(found.low, answers.weights, answers.clusters, **common)
+    most = interval(found.high, answers.weights, answers.clusters, **common)
+    return fields | _pair("worst", least.value, most.value) | _pair("worst_interval", least.lower, most.upper)
+
+
+def _statistic(metric: Statistic, answers: Answers, settings: Settings) -> dict[str, Any]:
+    usable = usable_items(metric, answers)
+    kept = answers.take(usable)
+    coverage = float(answers.weights[usable].sum() / answers.weights.sum()) if answers.n_items else 0.0
+    numbers = statistics.statistic(
+        bind(metric, kept),
+        kept.weights,
+        kept.clusters,
+        level=settings.level,
+        draws=STATISTIC_DRAWS,
+        seed=settings.seed,
+    )
+    fields = number_fields(numbers, answers.samples, coverage)
+    if coverage >= 1.0:
+        return fields | _bounds_of_complete(fields)
+    if metric.worst is None:
+        return fields
+    return fields | _pair("worst", *metric.worst) | _pair("worst_interval", *metric.worst)
+
+
+def usable_items(metric: Statistic, answers: Answers) -> np.ndarray:
+    """Items where every measure the statistic reads is valid."""
+    usable = np.ones(answers.n_items, dtype=bool)
+    for name in metric.needs:
+        if name in answers.numeric:
+            usable &= ~np.isnan(answers.numeric[name]).all(axis=1)
+        elif name in answers.text:
+            usable &= answers.text[name][:, 0] != ""
+        else:
+            raise ProbeError(f"metric {metric.id} needs measure {name!r}, which its probe does not declare")
+    return usable
+
+
+class bind:  # noqa: N801
+    """A statistic as a function of the resampled weights alone; the table is built once."""
+
+    def __init__(self, metric: Statistic, answers: Answers) -> None:
+        self._fn = metric.fn
+        self._table = answers.table()
+
+    def __call__(self, weight: np.ndarray) -> float:
+        return float(self._fn(replace(self._table, weight=weight)))
+
+
+def number_fields(interval: statistics.Interval, samples: int, coverage: float) -> dict[str, Any]:
+    """An interval as the fields of ``fmaudit.audit.Numbers``."""
+    measured = interval.value is not None
+    return {
+        "state": "measured" if measured else "unmeasured",
+        "reason": interval.reason,
+        "value": interval.value,
+        "lower": interval.lower,
+        "upper": interval.upper,
+        "level": interval.level,
+        "method": interval.method,
+        "resampling": {"draws": interval.draws, "seed": interval.seed} if interval.draws else None,
+        "estimand": interval.estimand,
+        "n": interval.n,
+        "n_eff": interval.n_eff,
+        "clusters": dict(interval.clusters),
+        "samples_per_item": samples,
+        "coverage": coverage,
+        "mde": statistics.mde(interval.se, level=interval.level) if interval.se else None,
+        "conclusive": interval.conclusive and measured,
+        "p": interval.p,
+    }
+
+
+def _bounds_of_complete(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return _pair("worst", fields["value"], fields["value"]) | _pair("worst_interval", fields["lower"], fields["upper"])
+
+
+def _pair(name: str, low: float | None, high: float | None) -> dict[str, Any]:
+    return {name: (low, high)} if low is not None and high is not None else {}
+
+
+def _measure(metric: Rate | Mean, measures: Sequence[Measure]) -> Binary | Real:
+    for measure in measures:
+        if measure.id == metric.of:
+            if isinstance(measure, Binary) or (isinstance(metric, Mean) and isinstance(measure, Real)):
+                return measure
+            raise ProbeError(f"metric {metric.id} cannot be taken of measure {metric.of!r}: a rate needs a binary measure")
+    raise ProbeError(f"metric {metric.id} is of measure {metric.of!r}, which its probe does not declare")

@@ -1,0 +1,1 @@
+"""The run directory: append-only rows of evidence, resumable and verifiable."""

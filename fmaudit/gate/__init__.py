@@ -1,0 +1,1 @@
+"""An audit held against a policy: pass, fail or inconclusive. Pure, without torch."""

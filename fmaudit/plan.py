@@ -1,0 +1,165 @@
+"""What a run will ask: probes x data sets x variants, ordered items, blocks, protocol.
+
+A plan needs no model. It is a pure function of the command and the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fmaudit.canonical import digest
+from fmaudit.data import Dataset
+from fmaudit.errors import DataError, ProbeError
+from fmaudit.ordering import random_order
+from fmaudit.probe import Item, Probe
+from fmaudit.requests import Generate, Request, Score
+
+BLOCK_ITEMS = 64
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive items of the random order: the unit of writing and of resuming."""
+
+    index: int
+    start: int
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True)
+class PlannedMeasurement:
+    """One probe variant on one data set, or the reason why it cannot be asked."""
+
+    probe: Probe
+    dataset: Dataset | None
+    items: tuple[Item, ...]
+    available: int
+    reason: str = ""
+
+    @property
+    def key(self) -> str:
+        """Name of the measurement within a subject, fit for a folder."""
+        name = self.probe.id
+        if self.dataset is not None:
+            name += f"@{self.dataset.id}"
+        return name + (f"+{self.probe.variant}" if self.probe.variant else "")
+
+    @property
+    def partial(self) -> bool:
+        """Whether a limit cut the items."""
+        return len(self.items) < self.available
+
+    def blocks(self) -> Iterator[Block]:
+        """The items in blocks of the random order."""
+        for index, start in enumerate(range(0, len(self.items), BLOCK_ITEMS)):
+            yield Block(index, start, self.items[start : start + BLOCK_ITEMS])
+
+    def question(self) -> dict[str, Any]:
+        """The part of the protocol that needs no model: the text-level items and how they are asked."""
+        requests = [request for item in self.items for request in self.probe.requests(item)]
+        return {
+            "probe": self.probe.id,
+            "version": self.probe.version,
+            "variant": self.probe.variant,
+            "dataset": self.dataset.id if self.dataset else "",
+            "format": "raw",
+            "items": digest([_plain_item(item) for item in self.items]),
+            "requests": digest([_plain_request(request) for request in requests]),
+            "decoding": _decodings(requests),
+            "settings": dict(self.probe.protocol()),
+        }
+
+
+def plan_measurements(
+    probes: Sequence[Probe],
+    load: Callable[[Probe, str], Dataset],
+    *,
+    limit: int | None,
+    seed: int,
+) -> list[PlannedMeasurement]:
+    """Plan every probe on each of its data sets that is at hand.
+
+    ``load`` raises :class:`DataUnavailable` for a data set that was not given. A
+    probe without any is planned with the reason, so that the report shows it as
+    unmeasured. Data that is given and broken raises DataError.
+    """
+    planned: list[PlannedMeasurement] = []
+    for probe in probes:
+        missing: list[str] = []
+        found = False
+        for dataset_id in probe.datasets_of():
+            try:
+                dataset = load(probe, dataset_id)
+            except DataUnavailable as absence:
+                missing.append(str(absence))
+                continue
+            found = True
+            planned.append(_measure(probe, dataset, limit, seed))
+        if not found:
+            planned.append(PlannedMeasurement(probe, None, (), 0, "; ".join(missing) or "no data set"))
+    return planned
+
+
+class DataUnavailable(DataError):
+    """A data set that is not embedded was not given."""
+
+
+def _measure(probe: Probe, dataset: Dataset, limit: int | None, seed: int) -> PlannedMeasurement:
+    items = list(probe.items(dataset))
+    if not items:
+        raise DataError(f"data set {dataset.id} gives probe {probe.id} no item: check its rows and columns")
+    ids = [item.id for item in items]
+    if len(set(ids)) != len(ids):
+        twice = next(name for name in ids if ids.count(name) > 1)
+        raise ProbeError(f"probe {probe.id} gives two items the id {twice!r} on data set {dataset.id}")
+    ordered = random_order(items, seed)
+    return PlannedMeasurement(probe, dataset, tuple(ordered if limit is None else ordered[:limit]), len(items))
+
+
+def _plain_item(item: Item) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "payload": dict(item.payload),
+        "clusters": dict(item.clusters),
+        "slices": dict(item.slices),
+        "weight": item.weight,
+    }
+
+
+def _plain_request(request: Request) -> dict[str, Any]:
+    return {"kind": type(request).__name__, **asdict(request)}
+
+
+def _decodings(requests: Sequence[Request]) -> list[dict[str, Any]]:
+    seen: dict[str, dict[str, Any]] = {}
+    for request in requests:
+        if isinstance(request, Score):
+            entry: dict[str, Any] = {"kind": "score", **asdict(request.decoding)}
+        elif isinstance(request, Generate):
+            entry = {
+                "kind": "generate",
+                **asdict(request.decoding),
+                "n": request.n,
+                "max_new_tokens": request.max_new_tokens,
+                "stop": list(request.stop),
+            }
+        else:
+            continue
+        seen[digest(entry)] = entry
+    return [seen[name] for name in sorted(seen)]
+
+
+def locations(pairs: Sequence[str]) -> Mapping[str, str]:
+    """``NAME=PATH`` options as a mapping. Raises DataError for another form or a path that does not exist."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, sign, place = pair.partition("=")
+        if not sign or not name or not place:
+            raise DataError(f"--data wants NAME=PATH, got {pair!r}")
+        if not place.startswith("hub") and not Path(place).exists():
+            raise DataError(f"--data {name}: no file or folder {place!r}")
+        found[name] = place
+    return found

@@ -1,0 +1,157 @@
+"""Probes as plugins: entry points of the group ``fmaudit.probes``, one a probe.
+
+Names are listed without importing a probe; a probe that cannot be loaded is
+listed with its reason and refused only when someone asks to run it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from fmaudit.errors import ProbeError
+from fmaudit.probe import Probe
+
+GROUP = "fmaudit.probes"
+
+
+@dataclass(frozen=True)
+class ProbeEntry:
+    """One installed probe: its id, who ships it, and why it cannot be used, if so."""
+
+    id: str
+    distribution: str
+    version: str
+    broken_reason: str | None = None
+
+
+def list_probes(check: bool = False) -> list[ProbeEntry]:
+    """Every installed probe, by id.
+
+    Args:
+        check: also import each probe, so that ``broken_reason`` is known; without
+            it nothing is imported and ``broken_reason`` is None.
+
+    Raises:
+        ProbeError: two distributions ship a probe of one id.
+    """
+    entries = [_describe(entry) for entry in _installed().values()]
+    if not check:
+        return entries
+    return [replace(entry, broken_reason=_broken(entry.id)) for entry in entries]
+
+
+def select(patterns: Sequence[str]) -> list[str]:
+    """Probe ids that match, in the order of the listing, each once.
+
+    Args:
+        patterns: full ids, families (``bias``) or globs (``bias.*``); none selects every probe.
+
+    Raises:
+        ProbeError: a pattern matches nothing.
+    """
+    known = list(_installed())
+    if not patterns:
+        return known
+    chosen: set[str] = set()
+    for pattern in patterns:
+        matches = [name for name in known if _matches(name, pattern)]
+        if not matches:
+            raise _unknown(pattern, known)
+        chosen.update(matches)
+    return [name for name in known if name in chosen]
+
+
+def load_probe(probe_id: str) -> type[Probe]:
+    """Import the class of a probe.
+
+    Raises:
+        ProbeError: unknown id (names near ones), or the probe cannot be used and why.
+    """
+    installed = _installed()
+    entry = installed.get(probe_id)
+    if entry is None:
+        raise _unknown(probe_id, list(installed))
+    shipped = _describe(entry)
+    remedy = f"repair or uninstall {shipped.distribution} {shipped.version}"
+    try:
+        cls = entry.load()
+    # Anything may happen while someone else's module is imported.
+    except Exception as error:
+        cause = (str(error).splitlines() or [""])[0]
+        reason = f"{type(error).__name__}: {cause}" if cause else type(error).__name__
+        raise ProbeError(f"probe {probe_id} cannot be imported: {reason}; {remedy}") from error
+    fault = _fault(probe_id, cls)
+    if fault:
+        raise ProbeError(f"probe {probe_id} ({entry.value}) {fault}; {remedy}")
+    assert isinstance(cls, type)
+    return cls
+
+
+def expand(cls: type[Probe]) -> list[Probe]:
+    """One instance a variant, in declared order; one instance where there are no variants."""
+    return [cls(variant) for variant in cls.variants or ("",)]
+
+
+def card_folder(cls: type[Probe]) -> Path | None:
+    """Folder of the probe's module, where a third party keeps its cards; None without a file."""
+    try:
+        return Path(inspect.getfile(cls)).parent
+    except (TypeError, OSError):
+        return None
+
+
+def _installed() -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=GROUP):
+        other = found.setdefault(entry.name, entry)
+        ours, theirs = _describe(entry), _describe(other)
+        if ours.distribution != theirs.distribution or entry.value != other.value:
+            raise ProbeError(
+                f"probe {entry.name} is shipped by {theirs.distribution} {theirs.version} and by "
+                f"{ours.distribution} {ours.version}; uninstall one"
+            )
+    return dict(sorted(found.items()))
+
+
+def _describe(entry: EntryPoint) -> ProbeEntry:
+    if entry.dist is None:
+        return ProbeEntry(entry.name, "unknown distribution", "")
+    return ProbeEntry(entry.name, entry.dist.name, entry.dist.version)
+
+
+def _broken(probe_id: str) -> str | None:
+    try:
+        load_probe(probe_id)
+    except ProbeError as error:
+        return str(error)
+    return None
+
+
+def _fault(probe_id: str, cls: object) -> str | None:
+    if not (isinstance(cls, type) and issubclass(cls, Probe)):
+        return "is not a subclass of fmaudit.probe.Probe"
+    if cls.id != probe_id:
+        return f"calls itself {cls.id or 'nothing'!r}: name the entry point as the class"
+    if cls.version < 1:
+        return f"has version {cls.version}: start at 1"
+    if not cls.datasets:
+        return "names no data set"
+    return None
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name == pattern or name.partition(".")[0] == pattern or fnmatchcase(name, pattern)
+
+
+def _unknown(pattern: str, known: Sequence[str]) -> ProbeError:
+    families = {name.partition(".")[0] for name in known}
+    near = difflib.get_close_matches(pattern, [*known, *sorted(families)], n=3, cutoff=0.5)
+    near += [name for name in known if name.partition(".")[2] == pattern and name not in near]
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return ProbeError(f"unknown probe {pattern!r}: {hint}see fmaudit ls probes")

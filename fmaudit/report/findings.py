@@ -1,0 +1,259 @@
+"""The key numbers of a run as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from fmaudit.audit import Comparison, ContrastResult, Estimate, MetricInfo
+from fmaudit.report.index import AuditIndex, Question
+from fmaudit.report.numbers import NumberView, magnitude, scale_of, status_of
+from fmaudit.report.readings import (
+    BOTH_ALIKE,
+    SYMBOLS,
+    Tone,
+    comparison_verdict,
+    contrast_levels,
+    harms,
+    shown,
+    subject_role,
+)
+
+MAX_KEY_NUMBERS = 6
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One sentence with its number; ``lead`` is before the value."""
+
+    lead: str
+    value: str
+    rest: str
+    basis: str
+
+
+@dataclass(frozen=True)
+class KeyNumber:
+    """A card: what was asked, the verdict word, the sentences, and what they rest on."""
+
+    topic: str
+    title: str
+    tone: Tone
+    word: str
+    statements: tuple[Statement, ...]
+    basis: str
+
+    @property
+    def size(self) -> str:
+        """How much the first number rests on."""
+        return next(
+            (", ".join(said.basis.split(", ")[:2]) for said in self.statements if said.basis), "no answers"
+        )
+
+    @property
+    def symbol(self) -> str:
+        """The shape that carries the tone without colour."""
+        return SYMBOLS[self.tone]
+
+
+def key_numbers(index: AuditIndex) -> tuple[KeyNumber, ...]:
+    """At most six: headline contrasts first, then headline comparisons, then lone headline estimates.
+
+    One a probe before a second of any probe.
+    """
+    cards = [*_contrast_cards(index), *_comparison_cards(index), *_estimate_cards(index)]
+    leading = [
+        card for place, (probe, card) in enumerate(cards) if probe not in {name for name, _ in cards[:place]}
+    ]
+    others = [card for _, card in cards if card not in leading]
+    return tuple((leading + others)[:MAX_KEY_NUMBERS])
+
+
+def sharing(sentence: NumberView, *, with_p: bool = True) -> str:
+    """The interval and p-value as a parenthesis."""
+    parts = [sentence.interval, sentence.p if with_p else ""]
+    return "(" + ", ".join(part for part in parts if part) + ")"
+
+
+def _contrast_cards(index: AuditIndex) -> list[tuple[str, KeyNumber]]:
+    groups: dict[tuple[str, Question, tuple[tuple[str, str], ...]], list[ContrastResult]] = {}
+    for contrast in index.audit.contrasts:
+        if contrast.headline:
+            levels = tuple(sorted({pair for term in contrast.terms for pair in term.slice.items()}))
+            key = (contrast.metric, index.question(contrast.measurement, contrast.metric), levels)
+            groups.setdefault(key, []).append(contrast)
+    cards = [(key[1].probe, _contrast_card(index, group)) for key, group in groups.items()]
+    return sorted(cards, key=lambda entry: entry[1].tone != "alert")
+
+
+def _contrast_card(index: AuditIndex, group: Sequence[ContrastResult]) -> KeyNumber:
+    ordered = sorted(group, key=lambda contrast: _contrast_rank(index, contrast))
+    statements = tuple(_contrast_statement(index, contrast) for contrast in ordered)
+    tone, word = _contrast_verdict(index, ordered)
+    first = ordered[0]
+    return KeyNumber(
+        _topic(index, first.metric, first.measurement),
+        first.title,
+        tone,
+        word,
+        statements,
+        _basis(index, first),
+    )
+
+
+def _contrast_rank(index: AuditIndex, contrast: ContrastResult) -> int:
+    if contrast.kind == "difference_in_differences":
+        return 2
+    return 0 if subject_role(index, contrast) == "adapted" else 1
+
+
+def _contrast_statement(index: AuditIndex, contrast: ContrastResult) -> Statement:
+    view = index.number(contrast, contrast.metric, contrast.measurement, difference=True)
+    plus, minus = contrast_levels(contrast)
+    if contrast.kind == "difference_in_differences":
+        place = f"From base to {_adapted_of(index, contrast)}"
+    else:
+        place = f"In {index.model_phrase(contrast.terms[0].subject)}" if contrast.terms else "In the model"
+    if not view.has_value:
+        return Statement(f"{place}: {view.status}", "", f"({view.reason or 'no reason recorded'}).", "")
+    if not view.conclusive:
+        lead = f"{place}, too little was asked to tell {plus} from {minus} items:"
+        return Statement(lead, view.value, sharing(view, with_p=False) + ".", _size(view))
+    if not shown(index, contrast):
+        unseen = (
+            "this gap did not change detectably:"
+            if contrast.kind != "within_subject"
+            else (f"{plus} and {minus} items do not differ detectably:")
+        )
+        return Statement(f"{place}, {unseen}", view.value, sharing(view) + ".", _size(view))
+    if contrast.kind == "within_subject":
+        scale = scale_of(index.metrics.get(contrast.metric), difference=True)
+        side = "above" if (contrast.value or 0.0) > 0 else "below"
+        size = magnitude(contrast.value or 0.0, contrast, scale)
+        return Statement(
+            f"{place}, {plus} items lie", size, f"{side} {minus} items {sharing(view)}.", _size(view)
+        )
+    return Statement(f"{place}, this gap changed by", view.value, sharing(view) + ".", _size(view))
+
+
+def _adapted_of(index: AuditIndex, contrast: ContrastResult) -> str:
+    for term in contrast.terms:
+        found = index.subjects.get(term.subject)
+        if found is not None and found.role == "adapted":
+            several = sum(subject.role == "adapted" for subject in index.audit.subjects) > 1
+            return found.name if several else "adapted"
+    return "adapted"
+
+
+def _contrast_verdict(index: AuditIndex, group: Sequence[ContrastResult]) -> tuple[Tone, str]:
+    change = [contrast for contrast in group if contrast.kind == "difference_in_differences"]
+    own = [contrast for contrast in group if contrast.kind == "within_subject"]
+    deciding = change or own
+    if any(shown(index, contrast) for contrast in deciding):
+        harmful = any(shown(index, contrast) and harms(index, contrast) for contrast in deciding)
+        word = "Grew from base to adapted" if change and harmful else "Difference shown"
+        return ("alert" if harmful else "calm"), word
+    if change and own and all(shown(index, contrast) for contrast in own):
+        return "calm", BOTH_ALIKE
+    conclusive = any(
+        status_of(contrast, partial=index.partial(contrast.measurement)) == "measured"
+        for contrast in deciding
+    )
+    return ("calm", "No difference shown") if conclusive else ("open", "Inconclusive")
+
+
+def _comparison_cards(index: AuditIndex) -> list[tuple[str, KeyNumber]]:
+    cards = []
+    for comparison in index.audit.comparisons:
+        metric = index.metrics.get(comparison.metric)
+        if metric is not None and metric.headline and not comparison.slice:
+            probe = index.question(comparison.measurement, comparison.metric).probe
+            cards.append((probe, _comparison_card(index, comparison, metric)))
+    return cards
+
+
+def _comparison_card(index: AuditIndex, comparison: Comparison, metric: MetricInfo) -> KeyNumber:
+    view = index.number(comparison, comparison.metric, comparison.measurement, difference=True)
+    tone, word = comparison_verdict(index, comparison)
+    if view.has_value:
+        lead = f"From base to {index.subject_label(comparison.adapted).lower()}:"
+        change = Statement(lead, view.value, sharing(view, with_p=view.conclusive) + ".", _size(view))
+    else:
+        change = Statement("The change was not measured", "", f"({view.reason or 'no reason recorded'}).", "")
+    sides = (
+        _level_statement(index, subject, comparison) for subject in (comparison.base, comparison.adapted)
+    )
+    statements = [change, *sides]
+    if metric.ideal is not None:
+        scale = scale_of(metric, difference=False)
+        statements.append(
+            Statement("The target is", scale.with_unit(f"{metric.ideal * scale.factor:g}"), ".", "")
+        )
+    topic = _topic(index, comparison.metric, comparison.measurement)
+    return KeyNumber(topic, metric.title, tone, word, tuple(statements), _basis(index, comparison))
+
+
+def _level_statement(index: AuditIndex, subject: str, comparison: Comparison) -> Statement:
+    question = index.question(comparison.measurement, comparison.metric)
+    estimate = index.estimates.get((subject, question, comparison.metric))
+    label = index.subject_label(subject)
+    if estimate is None:
+        return Statement(f"{label}:", "no estimate", "", "")
+    view = index.number(estimate, estimate.metric, estimate.measurement, difference=False)
+    if not view.has_value:
+        return Statement(f"{label}: {view.status}", "", f"({view.reason}).", "")
+    return Statement(f"{label}:", view.value, sharing(view, with_p=False) + ".", _size(view))
+
+
+def _estimate_cards(index: AuditIndex) -> list[tuple[str, KeyNumber]]:
+    compared = {
+        (index.question(c.measurement, c.metric), c.metric) for c in index.audit.comparisons if not c.slice
+    }
+    groups: dict[tuple[Question, str], list[Estimate]] = {}
+    for (_, question, metric_id), estimate in index.estimates.items():
+        metric = index.metrics.get(metric_id)
+        if metric is not None and metric.headline and (question, metric_id) not in compared:
+            groups.setdefault((question, metric_id), []).append(estimate)
+    return [(question.probe, _estimate_card(index, group)) for (question, _), group in groups.items()]
+
+
+def _estimate_card(index: AuditIndex, group: Sequence[Estimate]) -> KeyNumber:
+    statements = []
+    statuses = []
+    for estimate in group:
+        view = index.number(estimate, estimate.metric, estimate.measurement, difference=False)
+        statuses.append(view.status)
+        label = index.subject_label(estimate.subject)
+        rest = (
+            sharing(view, with_p=False) + "."
+            if view.has_value
+            else f"({view.reason or 'no reason recorded'})."
+        )
+        statements.append(
+            Statement(f"{label}:", view.value if view.has_value else view.status, rest, _size(view))
+        )
+    first = group[0]
+    known = "measured" in statuses
+    word = "Measured" if known else "Inconclusive" if "inconclusive" in statuses else "Not measured"
+    topic = _topic(index, first.metric, first.measurement)
+    title = index.metric_title(first.metric)
+    return KeyNumber(topic, title, "calm" if known else "open", word, tuple(statements), _basis(index, first))
+
+
+def _topic(index: AuditIndex, metric: str, measurement: str) -> str:
+    found = index.measurements.get(measurement)
+    return (found.family if found else "") or index.question(measurement, metric).probe.partition(".")[0]
+
+
+def _basis(index: AuditIndex, numbers: Estimate | ContrastResult | Comparison) -> str:
+    question = index.question(numbers.measurement, numbers.metric)
+    protocol = index.protocol(numbers.measurement)
+    parts: Iterable[str] = (question.probe, question.label, f"protocol {protocol}" if protocol else "")
+    return " · ".join(part for part in parts if part)
+
+
+def _size(view: NumberView) -> str:
+    worst = (
+        f", {view.worst} if the missing are counted either way" if view.worst and not view.complete else ""
+    )
+    return f"n {view.n}, coverage {view.coverage}{worst}, {view.method}" if view.has_value else ""

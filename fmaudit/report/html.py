@@ -1,0 +1,72 @@
+"""The report as one HTML file that asks the network for nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from fmaudit.audit import Audit
+from fmaudit.report.charts import forest_chart, slope_chart
+from fmaudit.report.escape import visible
+from fmaudit.report.evidence import EvidenceSample, evidence_views
+from fmaudit.report.figures import forest_panels, slopes
+from fmaudit.report.index import AuditIndex, short_digest, without_paths
+from fmaudit.report.view import report_view
+from fmaudit.resources import shipped_folder
+
+
+def render_html(audit: Audit, evidence: Sequence[EvidenceSample] | None = None, reveal: bool = False) -> str:
+    """The whole page. The same audit and evidence give the same bytes.
+
+    ``reveal`` prints generated text, inert; otherwise only its length is shown.
+    """
+    index = AuditIndex(without_paths(audit))
+    script = _shipped("report.js")
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            view=report_view(audit),
+            evidence=evidence_views(evidence, reveal=reveal),
+            reveal=reveal,
+            forest=forest_chart(forest_panels(index)),
+            slopes=slope_chart(slopes(index)),
+            style=Markup(_shipped("report.css")),
+            script=Markup(script),
+            script_hash=_csp_hash(script),
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(shipped_folder("templates") / "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_show,
+    )
+    environment.filters["short"] = short_digest
+    environment.filters["lines"] = _with_lines
+    return environment
+
+
+def _show(value: object) -> object:
+    return value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)
+
+
+def _with_lines(text: str) -> Markup:
+    return Markup.escape(visible(text, keep_lines=True))
+
+
+def _shipped(name: str) -> str:
+    return (shipped_folder("templates") / "report" / name).read_text(encoding="utf-8")
+
+
+def _csp_hash(script: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

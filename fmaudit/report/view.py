@@ -1,0 +1,194 @@
+"""From an audit to what a page says, in order; nothing here knows a probe by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fmaudit.audit import Audit, InstrumentCard, Measurement, Subject
+from fmaudit.canonical import digest_bytes
+from fmaudit.report.banner import Banner, banner
+from fmaudit.report.findings import KeyNumber, key_numbers
+from fmaudit.report.index import AuditIndex, Question, flat_pairs, question_of, short_digest, without_paths
+from fmaudit.report.numbers import share
+from fmaudit.report.sections import ProbeSection, probe_sections
+
+_FAMILY_ORDER = ("memorization", "bias", "toxicity", "downstream")
+
+
+@dataclass(frozen=True)
+class ScopeCell:
+    """Whether one subject was asked one question: state word and detail."""
+
+    state: str
+    word: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class ScopeRow:
+    """One question and its cell a subject."""
+
+    probe: str
+    question: str
+    cells: tuple[ScopeCell, ...]
+
+
+@dataclass(frozen=True)
+class SubjectView:
+    """One model and what identifies it."""
+
+    role: str
+    label: str
+    name: str
+    kind: str
+    digest: str
+    lineage: str
+    facts: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class InstrumentView:
+    """What an instrument is and how often it is wrong."""
+
+    id: str
+    title: str
+    measures: str
+    warning: str
+    digest: str
+    facts: tuple[tuple[str, str], ...]
+    groups: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ReportView:
+    """The whole report as plain data."""
+
+    title: str
+    tool: tuple[tuple[str, str], ...]
+    banner: Banner
+    key_numbers: tuple[KeyNumber, ...]
+    subject_labels: tuple[str, ...]
+    scope: tuple[ScopeRow, ...]
+    sections: tuple[ProbeSection, ...]
+    instruments: tuple[InstrumentView, ...]
+    subjects: tuple[SubjectView, ...]
+    context: tuple[tuple[str, str], ...]
+    has_pairs: bool
+    digest: str
+
+
+def report_view(audit: Audit) -> ReportView:
+    """Everything the renderers print, in reading order, without absolute paths."""
+    index = AuditIndex(without_paths(audit))
+    clean = index.audit
+    return ReportView(
+        title=_title(index.ordered_subjects),
+        tool=flat_pairs(clean.tool),
+        banner=banner(index),
+        key_numbers=key_numbers(index),
+        subject_labels=tuple(index.subject_label(subject.id) for subject in index.ordered_subjects),
+        scope=_scope(index),
+        sections=_in_family_order(probe_sections(index)),
+        instruments=tuple(_instrument(card) for card in clean.instruments),
+        subjects=tuple(_subject(index, subject) for subject in index.ordered_subjects),
+        context=flat_pairs(clean.context),
+        has_pairs=bool(clean.comparisons),
+        digest=audit_digest(audit),
+    )
+
+
+def audit_digest(audit: Audit) -> str:
+    """Digest of the canonical bytes the report was made from."""
+    return digest_bytes(audit.to_bytes())
+
+
+def _title(subjects: Sequence[Subject]) -> str:
+    base = [subject.name for subject in subjects if subject.role == "base"]
+    adapted = [subject.name for subject in subjects if subject.role == "adapted"]
+    if adapted and base:
+        return f"{', '.join(adapted)} against {', '.join(base)}"
+    return ", ".join(base or adapted or [subject.name for subject in subjects]) or "An audit without models"
+
+
+def _scope(index: AuditIndex) -> tuple[ScopeRow, ...]:
+    cells: dict[Question, dict[str, Measurement]] = {}
+    for measurement in index.audit.measurements:
+        cells.setdefault(question_of(measurement), {})[measurement.subject] = measurement
+    return tuple(
+        ScopeRow(
+            question.probe,
+            question.label,
+            tuple(_cell(index, by_subject.get(subject.id)) for subject in index.ordered_subjects),
+        )
+        for question, by_subject in cells.items()
+    )
+
+
+def _cell(index: AuditIndex, measurement: Measurement | None) -> ScopeCell:
+    if measurement is None:
+        return ScopeCell("unasked", "Not asked", "not in this run's plan")
+    if measurement.state != "measured":
+        return ScopeCell(
+            measurement.state, measurement.state.capitalize(), measurement.reason or "no reason recorded"
+        )
+    asked = (
+        f"{measurement.dataset.n_asked:,} of {measurement.dataset.n_items:,} items"
+        if measurement.dataset
+        else ""
+    )
+    coverage = f"coverage {share(measurement.coverage)}" if measurement.coverage is not None else ""
+    detail = ", ".join(part for part in (asked, coverage) if part)
+    rows = [row for row in index.audit.estimates if row.measurement == measurement.id and not row.slice]
+    if measurement.partial:
+        return ScopeCell("inconclusive", "Cut short", detail)
+    if not any(row.conclusive and row.state == "measured" for row in rows):
+        return ScopeCell("inconclusive", "Too few", detail)
+    return ScopeCell("measured", "Measured", detail)
+
+
+def _in_family_order(sections: Sequence[ProbeSection]) -> tuple[ProbeSection, ...]:
+    def place(section: ProbeSection) -> int:
+        return _FAMILY_ORDER.index(section.family) if section.family in _FAMILY_ORDER else len(_FAMILY_ORDER)
+
+    return tuple(sorted(sections, key=place))
+
+
+def _subject(index: AuditIndex, subject: Subject) -> SubjectView:
+    verified = {True: "verified", False: "refuted", None: "not verified"}[subject.lineage.verified]
+    lineage = ""
+    if subject.base or subject.lineage.declared:
+        base = subject.lineage.declared or subject.base or ""
+        found = index.subjects.get(base)
+        lineage = f"declared: adapted from {found.name if found else base}; {verified}"
+        lineage += f" ({subject.lineage.evidence})" if subject.lineage.evidence else ""
+    facts = [
+        ("recipe", subject.recipe or ""),
+        ("training seed", "" if subject.training_seed is None else str(subject.training_seed)),
+    ]
+    facts += [(f"{name}", digest) for name, digest in sorted(subject.parts.items())]
+    return SubjectView(
+        role=subject.role,
+        label=index.subject_label(subject.id),
+        name=subject.name,
+        kind=subject.kind,
+        digest=subject.digest,
+        lineage=lineage,
+        facts=tuple((name, value) for name, value in facts if value),
+        notes=tuple(subject.notes),
+    )
+
+
+def _instrument(card: InstrumentCard) -> InstrumentView:
+    facts = [
+        ("sensitivity", "" if card.sensitivity is None else share(card.sensitivity)),
+        ("specificity", "" if card.specificity is None else share(card.specificity)),
+        ("threshold", f"{card.threshold:g}"),
+        ("checked on", f"{card.labelled_set}, n {card.n:,}" if card.labelled_set else ""),
+    ]
+    groups = tuple((name, share(rate)) for name, rate in sorted(card.groups.items()))
+    shown = tuple((name, value) for name, value in facts if value)
+    return InstrumentView(
+        card.id, card.title, card.measures, card.warning, short_digest(card.digest), shown, groups
+    )

@@ -1,0 +1,217 @@
+"""A rate or a mean of one subject."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fmaudit.statistics.design import Clusters, Design, Floats, design, kish
+from fmaudit.statistics.interval import Interval
+from fmaudit.statistics.proportions import clopper_pearson, critical, korn_graubard, wilson
+from fmaudit.statistics.ratios import Terms, crossed_error, jackknife_variance, mean_terms, spread
+
+RARE = 10.0
+"""Expected events or non-events below which normal approximations are not used."""
+
+
+def rate(
+    values: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    clusters: Clusters | None = None,
+    *,
+    level: float = 0.95,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Weighted mean of values in [0, 1], with an interval inside [0, 1].
+
+    Equal weights and one row a cluster: Wilson, or Clopper-Pearson below 10
+    events or non-events. Otherwise Korn and Graubard's exact interval on the
+    effective sample size, whose variance is a delete-one-cluster jackknife, or a
+    crossed bootstrap for several factors.
+
+    Args:
+        values: Shape (n,), in [0, 1], usually 0 or 1; without NaN.
+        weights: Shape (n,), at least 0; equal when None.
+        clusters: Factor name -> labels of shape (n,).
+        level: Confidence level in (0, 1).
+        draws: Bootstrap draws.
+        seed: Seed of the draws.
+
+    Raises:
+        ValueError: A value lies outside [0, 1], or shapes or weights do not fit.
+    """
+    rows = design([values], weights, clusters)
+    v = rows.columns[0]
+    if len(v) and (v.min() < 0 or v.max() > 1):
+        raise ValueError("a rate has a value outside [0, 1]: use mean for a real measure")
+    if not rows.n:
+        return no_rows(rows, level, "rate")
+    found = rate_spread(rows, v, level, draws, seed)
+    conclusive, reason = rows.verdict()
+    return Interval(
+        value=found.value,
+        lower=found.lower,
+        upper=found.upper,
+        level=level,
+        method=found.method,
+        estimand=rows.estimand("rate"),
+        n=rows.n,
+        n_eff=found.n_eff,
+        clusters=rows.levels,
+        se=found.se,
+        draws=draws if found.resampled else None,
+        seed=seed if found.resampled else None,
+        conclusive=conclusive,
+        reason=reason,
+    )
+
+
+def mean(
+    values: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    clusters: Clusters | None = None,
+    *,
+    level: float = 0.95,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Weighted mean of real values.
+
+    Bootstrap-t over rows or clusters; a t interval on the jackknife error below
+    10 effective clusters; crossed bootstrap error for several factors.
+
+    Args:
+        values: Shape (n,), finite.
+        weights: Shape (n,), at least 0; equal when None.
+        clusters: Factor name -> labels of shape (n,).
+        level: Confidence level in (0, 1).
+        draws: Bootstrap draws.
+        seed: Seed of the draws.
+
+    Raises:
+        ValueError: Values, shapes or weights do not fit.
+    """
+    rows = design([values], weights, clusters)
+    if not rows.n:
+        return no_rows(rows, level, "mean")
+    return signed_mean(rows, mean_terms(rows, rows.columns[0]), "mean", level, draws, seed)
+
+
+def signed_mean(rows: Design, terms: Terms, what: str, level: float, draws: int, seed: int) -> Interval:
+    """Interval of a weighted mean or of a difference of weighted means, without a p-value."""
+    found = spread(rows, terms, level, draws, seed)
+    conclusive, reason = rows.verdict()
+    if found.lower is None:
+        conclusive, reason = False, "too few independent units to compute an interval from"
+    elif not found.se:
+        constant = f"no variation among {rows.n} rows: the interval has no width"
+        reason = f"{reason}; {constant}" if reason else constant
+    return Interval(
+        value=terms.value(),
+        lower=found.lower,
+        upper=found.upper,
+        level=level,
+        method=found.method,
+        estimand=rows.estimand(what),
+        n=rows.n,
+        n_eff=effective_rows(rows, terms, found.se),
+        clusters=rows.levels,
+        se=found.se,
+        draws=draws if found.resampled else None,
+        seed=seed if found.resampled else None,
+        conclusive=conclusive,
+        reason=reason,
+    )
+
+
+def effective_rows(rows: Design, terms: Terms, se: float | None) -> float:
+    """Rows divided by the design effect, at most n; the effective clusters without variation."""
+    simple = simple_variance(terms)
+    if not se or not simple > 0:
+        return min(rows.effective_units(), kish(rows.weights))
+    return float(min(rows.n * simple / se**2, rows.n))
+
+
+def simple_variance(terms: Terms) -> float:
+    """Variance the value would have on as many independent, equally weighted rows."""
+    total = 0.0
+    for g in range(len(terms.signs)):
+        w = terms.weights[:, g]
+        inside = w > 0
+        deviations = terms.centred().products[inside, g] / w[inside]
+        n = int(inside.sum())
+        total += float((w[inside] * deviations**2).sum() / w.sum() / max(n - 1, 1))
+    return total
+
+
+def no_rows(rows: Design, level: float, what: str, reason: str = "no valid row: undefined") -> Interval:
+    """The answer where nothing was measured."""
+    return Interval(
+        value=None,
+        lower=None,
+        upper=None,
+        level=level,
+        method="none",
+        estimand=f"item-weighted {what}",
+        n=rows.n,
+        n_eff=0.0,
+        clusters=rows.levels,
+        conclusive=False,
+        reason=reason,
+    )
+
+
+@dataclass(frozen=True)
+class RateSpread:
+    """A rate with its limits and the rows they rest on."""
+
+    value: float
+    lower: float
+    upper: float
+    se: float
+    n_eff: float
+    method: str
+    resampled: bool
+
+
+def rate_spread(rows: Design, values: Floats, level: float, draws: int, seed: int) -> RateSpread:
+    """Interval of a weighted mean of values in [0, 1] under the design's factors."""
+    p = min(max(float(rows.weights @ values / rows.weights.sum()), 0.0), 1.0)
+    binary = bool(np.isin(values, (0.0, 1.0)).all())
+    if not rows.active and binary and rows.weights.min() == rows.weights.max():
+        return _simple_rate(p, rows.n, level)
+    terms = mean_terms(rows, values)
+    resampled = len(rows.active) > 1
+    if resampled:
+        se, df = crossed_error(rows, terms, draws, seed)
+        variance = se**2
+    else:
+        codes, units = rows.units()
+        variance, df = jackknife_variance(terms.totals(codes, units)), rows.effective_units() - 1
+    least = min(rows.effective_units(), kish(rows.weights))
+    source = "crossed-factor bootstrap" if resampled else "jackknife"
+    method = f"Korn-Graubard ({source} variance)"
+    if not variance > 0 or p in (0.0, 1.0):
+        lower, upper = clopper_pearson(p * least, least, level)
+        method = "Clopper-Pearson on the effective number of clusters (no variation seen)"
+        return RateSpread(p, lower, upper, _se_of_width(lower, upper, level), least, method, False)
+    n_eff = rows.n * p * (1 - p) / max(rows.n - 1, 1) / variance
+    if binary or min(p, 1 - p) * rows.n < RARE:
+        n_eff = min(n_eff, float(rows.n))
+    lower, upper = korn_graubard(p, n_eff, rows.n, df, level)
+    return RateSpread(p, min(lower, p), max(upper, p), variance**0.5, n_eff, method, resampled)
+
+
+def _simple_rate(p: float, n: int, level: float) -> RateSpread:
+    events = round(p * n)
+    exact = min(events, n - events) < RARE
+    lower, upper = (clopper_pearson if exact else wilson)(events, n, level)
+    se = (p * (1 - p) / n) ** 0.5 or _se_of_width(lower, upper, level)
+    return RateSpread(events / n, lower, upper, se, float(n), "Clopper-Pearson" if exact else "Wilson", False)
+
+
+def _se_of_width(lower: float, upper: float, level: float) -> float:
+    return (upper - lower) / (2 * critical(level))

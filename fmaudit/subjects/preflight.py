@@ -1,0 +1,152 @@
+"""What is checked of every subject before anything is spent on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fmaudit.errors import SubjectError
+from fmaudit.subjects.digest import weights_digest
+from fmaudit.subjects.files import locate
+from fmaudit.subjects.logits import are_finite, bit_equal, largest_change, probe_logits, same_logits
+from fmaudit.subjects.spec import parse_spec
+from fmaudit.subjects.subject import LoadedSubject
+
+
+@dataclass(frozen=True, slots=True)
+class PreflightResult:
+    """What preflight learnt of one subject.
+
+    ``lineage_verified``: it is the base's weights with an adapter (True), an adapter
+    on other weights (False), or cannot be told from the files (None).
+    ``largest_logit_change``: against the base, on the fixed texts; None where the
+    subject is no adapted one, or its answers have another shape.
+    """
+
+    subject: LoadedSubject
+    lineage_verified: bool | None = None
+    lineage_evidence: str = ""
+    largest_logit_change: float | None = None
+
+
+def preflight(
+    base: LoadedSubject,
+    adapted: Sequence[LoadedSubject] = (),
+    references: Sequence[LoadedSubject] = (),
+    *,
+    allow_identical: bool = False,
+) -> list[PreflightResult]:
+    """Check every subject, loading one model at a time; results in the order base, adapted, references.
+
+    Raises:
+        SubjectError: an adapter of another base, an adapted model that is the base, a tokenizer that
+            does not fit, logits that are not finite. ``allow_identical`` turns a model that changes
+            nothing into a note.
+    """
+    subjects = (base, *adapted, *references)
+    for subject in subjects:
+        _check_named_base(subject)
+    for subject in adapted:
+        if _same_files(subject, base):
+            _identical(subject, "its weights are those of the base, byte for byte", allow_identical)
+    for subject in references:
+        if subject.digest == base.digest:
+            raise SubjectError(f"reference {subject.name!r} is the base itself; name an unrelated model")
+    order = sorted(subjects, key=lambda s: (s is not base, not s.shares_model_with(base)))
+    base_logits: Sequence[Any] = ()
+    results: dict[int, PreflightResult] = {}
+    for subject in order:
+        logits = _checked_logits(subject)
+        if subject is base:
+            base_logits = logits
+        change = None
+        if subject.spec.adapter is not None or subject in adapted:
+            against = subject.plain_logits if subject.spec.adapter is not None else base_logits
+            change = _change(subject, against, logits, allow_identical)
+        verified, evidence = _lineage(subject, base) if subject in adapted else (None, "")
+        results[id(subject)] = PreflightResult(subject, verified, evidence, change)
+    return [results[id(subject)] for subject in subjects]
+
+
+def _checked_logits(subject: LoadedSubject) -> Sequence[Any]:
+    with subject.active() as model:
+        logits = probe_logits(model, subject.tokenizer, subject.kind)
+    if not are_finite(logits):
+        raise SubjectError(
+            f"model {subject.name!r} answers with NaN or infinity on an ordinary sentence; "
+            f"its weights are broken, or {subject.dtype} is too narrow for it"
+        )
+    if (
+        subject.spec.adapter is None
+        and subject.carries_adapters
+        and not bit_equal(logits, subject.plain_logits)
+    ):
+        raise SubjectError(
+            f"model {subject.name!r} is not itself again when the adapters on it are switched off; "
+            "merge them and name the merged directories"
+        )
+    return logits
+
+
+def _change(
+    subject: LoadedSubject, against: Sequence[Any], logits: Sequence[Any], allow_identical: bool
+) -> float | None:
+    if any(one.shape != other.shape for one, other in zip(against, logits, strict=True)):
+        return None
+    if same_logits(against, logits, subject.dtype):
+        _identical(subject, "it answers exactly as its base does", allow_identical)
+    return largest_change(against, logits)
+
+
+def _identical(subject: LoadedSubject, why: str, allowed: bool) -> None:
+    adapter = subject.files.adapter_root
+    what = f"adapter {adapter.name!r}" if adapter is not None else f"adapted model {subject.name!r}"
+    if not allowed:
+        raise SubjectError(
+            f"{what} changes nothing: {why}; train it, or pass --allow-identical to compare anyway"
+        )
+    subject.note(f"{what} changes nothing: {why}; allowed by --allow-identical")
+
+
+def _same_files(subject: LoadedSubject, base: LoadedSubject) -> bool:
+    parts = ("weights", "adapter", "config")
+    return all(subject.parts.get(part) == base.parts.get(part) for part in parts)
+
+
+def _lineage(subject: LoadedSubject, base: LoadedSubject) -> tuple[bool | None, str]:
+    if subject.spec.adapter is None:
+        return None, "a model of its own files; whether it was adapted from the base cannot be told from them"
+    if subject.parts["weights"] == base.parts["weights"]:
+        return True, "the base's own weights with an adapter that fits them"
+    return False, "the adapter is loaded on other weights than the base's"
+
+
+def _check_named_base(subject: LoadedSubject) -> None:
+    """Compare the base that an adapter names with the one it is put on."""
+    files = subject.files
+    named = files.adapter_config.get("base_model_name_or_path")
+    if files.adapter_root is None or not named:
+        return
+    location = Path(str(named)).expanduser()
+    candidates = [location] if location.is_absolute() else [location, files.adapter_root.parent / location]
+    for candidate in candidates:
+        if not (candidate / "config.json").is_file() and not candidate.name.endswith(".gguf"):
+            continue
+        try:
+            other = weights_digest(
+                locate(parse_spec(str(candidate)), allow_pickle=True, allow_remote_code=True)
+            )
+        except SubjectError:
+            continue
+        if other != subject.parts["weights"]:
+            raise SubjectError(
+                f"adapter {files.adapter_root.name!r} was trained on {str(named)!r}, whose weights "
+                f"differ from those of {files.root.name!r}; name the model that it was trained on"
+            )
+        return
+    if str(named) not in (files.spec.location, str(files.root)):
+        subject.note(
+            f"the adapter names {location.name!r} as its base; its weights were not at hand to compare"
+        )

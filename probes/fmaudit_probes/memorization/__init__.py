@@ -1,0 +1,1 @@
+"""Probes of what a model has memorized: extraction and canary exposure."""

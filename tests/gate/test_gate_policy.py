@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+
+from fmaudit.errors import UsageError
+from fmaudit.gate.policy import load_policy, parse_policy
+
+HEAD = "schema: fmaudit/policy/1\nid: p\nrules:\n"
+RULE = "  - id: a\n    metric: toy.probe/rate\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "policy is empty"),
+        ("# only a comment\n", "policy is empty"),
+        (HEAD, "line 3: rules: Input should be a valid list"),
+        (HEAD.rstrip() + " []\n", "line 3: rules: List should have at least 1 item"),
+        (HEAD + RULE, "line 4: rules.0: no limit"),
+        (
+            HEAD + RULE + "    min: 0.5\n    max: 0.1\n",
+            "line 4: rules.0: contradictory limits: min 0.5 is above max 0.1",
+        ),
+        (HEAD + RULE + "    max: 1\n    colour: red\n", "line 7: rules.0.colour: unknown field"),
+        (HEAD + RULE + "    max: lots\n", "line 6: rules.0.max: Input should be a valid number"),
+        (HEAD + RULE + "    max: 1\n    max: 2\n", "line 7: max is given twice"),
+        (HEAD + RULE + "    max: 1\n" + RULE + "    max: 1\n", "two rules have the id 'a'"),
+        (HEAD + RULE + "    vs_base: {}\n", "line 6: rules.0.vs_base: give max_increase"),
+        (HEAD + RULE + "    vs_base: {max_increase: -1}\n", "line 6: rules.0.vs_base.max_increase"),
+        (
+            HEAD + RULE + "    subject: base\n    vs_base: {max_increase: 1}\n",
+            "vs_base needs an adapted subject",
+        ),
+        (HEAD + RULE + "    max: 1\n    tier: maybe\n", "line 7: rules.0.tier"),
+        (HEAD + "  - id: a\n    metric: rate\n    max: 1\n", "line 5: rules.0.metric"),
+        ("schema: other\nid: p\nrules: [{id: a, metric: a/b, max: 1}]\n", "line 1: schema"),
+        ("schema: [\n", "line 2"),
+        ("just words\n", "line 1"),
+    ],
+)
+def test_broken_policies_name_the_line(text, problem):
+    with pytest.raises(UsageError) as caught:
+        parse_policy(text)
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_digest_is_of_the_meaning_not_the_layout():
+    one = parse_policy(HEAD + RULE + "    max: 1.0\n")
+    same = parse_policy(
+        "# note\nid: p\nschema: fmaudit/policy/1\nrules: [{metric: toy.probe/rate, id: a, max: 1.0}]\n"
+    )
+    other = parse_policy(HEAD + RULE + "    max: 0.9\n")
+    assert one.digest == same.digest
+    assert one.digest != other.digest
+
+
+def test_missing_and_unreadable_files(tmp_path):
+    with pytest.raises(UsageError, match=r"cannot read policy none\.yaml"):
+        load_policy(tmp_path / "none.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"id: \xe9\n")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        load_policy(tmp_path / "latin.yaml")
