@@ -239,7 +239,9 @@ def read_audit(run: Path) -> Audit:
     """Read ``audit.json`` of a run directory. Raises UsageError naming what is wrong with it."""
     path = run / "audit.json" if run.is_dir() else run
     if not path.is_file():
-        raise UsageError(f"no audit.json in {run.name}: finish the run first (repeat the same fmaudit run command)")
+        raise UsageError(
+            f"no audit.json in {run.name}: finish the run first (repeat the same fmaudit run command)"
+        )
     try:
         return Audit.model_validate_json(path.read_bytes())
     except ValidationError as error:

@@ -5,14 +5,13 @@ A plan needs no model. It is a pure function of the command and the data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from fmaudit.canonical import digest
 from fmaudit.data import Dataset
-from fmaudit.errors import DataError, ProbeError
+from fmaudit.errors import DataError, DataUnavailable, ProbeError
 from fmaudit.ordering import random_order
 from fmaudit.probe import Item, Probe
 from fmaudit.requests import Generate, Request, Score
@@ -79,8 +78,9 @@ def plan_measurements(
     *,
     limit: int | None,
     seed: int,
+    datasets: Sequence[str] | None = None,
 ) -> list[PlannedMeasurement]:
-    """Plan every probe on each of its data sets that is at hand.
+    """Plan every probe on each of its data sets that is at hand, or on those of ``datasets``.
 
     ``load`` raises :class:`DataUnavailable` for a data set that was not given. A
     probe without any is planned with the reason, so that the report shows it as
@@ -90,7 +90,10 @@ def plan_measurements(
     for probe in probes:
         missing: list[str] = []
         found = False
-        for dataset_id in probe.datasets_of():
+        wanted = [name for name in probe.datasets_of(probe.variant) if datasets is None or name in datasets]
+        if not wanted:
+            continue
+        for dataset_id in wanted:
             try:
                 dataset = load(probe, dataset_id)
             except DataUnavailable as absence:
@@ -103,10 +106,6 @@ def plan_measurements(
     return planned
 
 
-class DataUnavailable(DataError):
-    """A data set that is not embedded was not given."""
-
-
 def _measure(probe: Probe, dataset: Dataset, limit: int | None, seed: int) -> PlannedMeasurement:
     items = list(probe.items(dataset))
     if not items:
@@ -116,7 +115,9 @@ def _measure(probe: Probe, dataset: Dataset, limit: int | None, seed: int) -> Pl
         twice = next(name for name in ids if ids.count(name) > 1)
         raise ProbeError(f"probe {probe.id} gives two items the id {twice!r} on data set {dataset.id}")
     ordered = random_order(items, seed)
-    return PlannedMeasurement(probe, dataset, tuple(ordered if limit is None else ordered[:limit]), len(items))
+    return PlannedMeasurement(
+        probe, dataset, tuple(ordered if limit is None else ordered[:limit]), len(items)
+    )
 
 
 def _plain_item(item: Item) -> dict[str, Any]:
@@ -150,16 +151,3 @@ def _decodings(requests: Sequence[Request]) -> list[dict[str, Any]]:
             continue
         seen[digest(entry)] = entry
     return [seen[name] for name in sorted(seen)]
-
-
-def locations(pairs: Sequence[str]) -> Mapping[str, str]:
-    """``NAME=PATH`` options as a mapping. Raises DataError for another form or a path that does not exist."""
-    found: dict[str, str] = {}
-    for pair in pairs:
-        name, sign, place = pair.partition("=")
-        if not sign or not name or not place:
-            raise DataError(f"--data wants NAME=PATH, got {pair!r}")
-        if not place.startswith("hub") and not Path(place).exists():
-            raise DataError(f"--data {name}: no file or folder {place!r}")
-        found[name] = place
-    return found

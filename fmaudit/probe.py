@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from fmaudit.errors import ProbeError
 from fmaudit.requests import REQUEST_KINDS, Request, RequestKind, Response
@@ -212,12 +212,6 @@ class Contrast:
 Metric: TypeAlias = Rate | Mean | Statistic
 
 
-class ItemSource(Protocol):
-    """Anything that yields the items of a probe for a data set."""
-
-    def __call__(self, data: Dataset) -> Iterator[Item]: ...
-
-
 class Probe:
     """Base of every probe. Subclass it, decorate with :func:`probe`, fill three methods.
 
@@ -246,7 +240,9 @@ class Probe:
 
     def __init__(self, variant: str = "") -> None:
         if variant not in (self.variants or {"": ()}):
-            raise ProbeError(f"probe {self.id} has no variant {variant!r}; it has: {', '.join(self.variants) or 'none'}")
+            raise ProbeError(
+                f"probe {self.id} has no variant {variant!r}; it has: {', '.join(self.variants) or 'none'}"
+            )
         self.variant = variant
 
     @property

@@ -28,6 +28,7 @@ class Decoding:
     top_p: float = 1.0
 
     def __post_init__(self) -> None:
+        """Refuse what is no decoding."""
         if self.temperature < 0 or self.top_k < 0 or not 0 < self.top_p <= 1:
             raise ValueError(f"not a decoding: {self!r}")
 
@@ -52,7 +53,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """``n`` continuations of ``prompt``; each ends at end-of-sequence, a ``stop`` text or ``max_new_tokens``."""
+    """``n`` continuations of ``prompt``, each to end-of-sequence, a ``stop`` text or ``max_new_tokens``."""
 
     prompt: str
     n: int = 1

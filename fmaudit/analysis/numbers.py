@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,22 +64,24 @@ def item_values(metric: Rate | Mean, answers: Answers, measures: Sequence[Measur
     return ItemValues(values, filled_low, filled_high, coverage)
 
 
-def estimate(metric: Metric, answers: Answers, measures: Sequence[Measure], settings: Settings) -> dict[str, Any]:
+def estimate(
+    metric: Metric, answers: Answers, measures: Sequence[Measure], settings: Settings
+) -> dict[str, Any]:
     """The fields of an estimate of ``metric`` on ``answers``."""
     if isinstance(metric, Statistic):
         return _statistic(metric, answers, settings)
     found = item_values(metric, answers, measures)
-    interval = statistics.rate if isinstance(metric, Rate) else statistics.mean
-    common = {"level": settings.level, "draws": DRAWS, "seed": settings.seed}
+    estimator = statistics.rate if isinstance(metric, Rate) else statistics.mean
+    interval = partial(estimator, level=settings.level, draws=DRAWS, seed=settings.seed)
     kept = answers.take(found.valid)
-    numbers = interval(found.values[found.valid], kept.weights, kept.clusters, **common)
+    numbers = interval(found.values[found.valid], kept.weights, kept.clusters)
     fields = number_fields(numbers, answers.samples, found.coverage)
     if found.coverage >= 1.0:
         return fields | _bounds_of_complete(fields)
     if found.low is None or found.high is None:
         return fields
-    least = interval(found.low, answers.weights, answers.clusters, **common)
-    most = interval(found.high, answers.weights, answers.clusters, **common)
+    least = interval(found.low, answers.weights, answers.clusters)
+    most = interval(found.high, answers.weights, answers.clusters)
     return fields | _pair("worst", least.value, most.value) | _pair("worst_interval", least.lower, most.upper)
 
 
@@ -115,15 +118,10 @@ def usable_items(metric: Statistic, answers: Answers) -> np.ndarray:
     return usable
 
 
-class bind:  # noqa: N801
-    """A statistic as a function of the resampled weights alone; the table is built once."""
-
-    def __init__(self, metric: Statistic, answers: Answers) -> None:
-        self._fn = metric.fn
-        self._table = answers.table()
-
-    def __call__(self, weight: np.ndarray) -> float:
-        return float(self._fn(replace(self._table, weight=weight)))
+def bind(metric: Statistic, answers: Answers) -> Callable[[np.ndarray], float]:
+    """The statistic as a function of the resampled weights alone; the table is built once."""
+    table = answers.table()
+    return lambda weight: float(metric.fn(replace(table, weight=weight)))
 
 
 def number_fields(interval: statistics.Interval, samples: int, coverage: float) -> dict[str, Any]:
@@ -151,7 +149,9 @@ def number_fields(interval: statistics.Interval, samples: int, coverage: float) 
 
 
 def _bounds_of_complete(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return _pair("worst", fields["value"], fields["value"]) | _pair("worst_interval", fields["lower"], fields["upper"])
+    return _pair("worst", fields["value"], fields["value"]) | _pair(
+        "worst_interval", fields["lower"], fields["upper"]
+    )
 
 
 def _pair(name: str, low: float | None, high: float | None) -> dict[str, Any]:
@@ -163,5 +163,7 @@ def _measure(metric: Rate | Mean, measures: Sequence[Measure]) -> Binary | Real:
         if measure.id == metric.of:
             if isinstance(measure, Binary) or (isinstance(metric, Mean) and isinstance(measure, Real)):
                 return measure
-            raise ProbeError(f"metric {metric.id} cannot be taken of measure {metric.of!r}: a rate needs a binary measure")
+            raise ProbeError(
+                f"metric {metric.id} cannot be taken of measure {metric.of!r}: a rate needs a binary measure"
+            )
     raise ProbeError(f"metric {metric.id} is of measure {metric.of!r}, which its probe does not declare")

@@ -52,8 +52,8 @@ def compare(metric: Metric, pair: Pair, measures: Sequence[Measure], settings: S
     numbers = change(
         old, new, kept.weights, kept.clusters, level=settings.level, draws=DRAWS, seed=settings.seed
     )
-    coverage = float(pair.base.weights[both].sum() / pair.base.weights.sum()) if len(both) else 0.0
-    fields = number_fields(numbers, pair.base.samples, coverage * min(base.coverage, adapted.coverage, 1.0) if coverage < 1 else min(base.coverage, adapted.coverage))
+    coverage = min(_share(both, pair.base.weights), base.coverage, adapted.coverage)
+    fields = number_fields(numbers, pair.base.samples, coverage)
     fields |= _change_bounds(base, adapted, pair.base.weights)
     fields["base_value"] = _weighted(old, kept.weights)
     fields["adapted_value"] = _weighted(new, kept.weights)
@@ -76,8 +76,13 @@ def contrast_of_change(
 ) -> dict[str, Any]:
     """The fields of the difference in differences: how far adaptation moved the contrast."""
     pointwise = _pointwise(entry, metric)
-    base, adapted = item_values(pointwise, pair.base, measures), item_values(pointwise, pair.adapted, measures)
-    return _contrast(entry, adapted.values - base.values, pair.base, settings, min(base.coverage, adapted.coverage))
+    base, adapted = (
+        item_values(pointwise, pair.base, measures),
+        item_values(pointwise, pair.adapted, measures),
+    )
+    return _contrast(
+        entry, adapted.values - base.values, pair.base, settings, min(base.coverage, adapted.coverage)
+    )
 
 
 def levels(answers: Answers, column: str) -> list[str]:
@@ -107,7 +112,9 @@ def _contrast(
 
 def _pointwise(entry: Contrast, metric: Metric) -> Rate | Mean:
     if isinstance(metric, Statistic):
-        raise ProbeError(f"contrast {entry.id} is of {metric.id}, a statistic: contrasts take rates and means")
+        raise ProbeError(
+            f"contrast {entry.id} is of {metric.id}, a statistic: contrasts take rates and means"
+        )
     return metric
 
 
@@ -123,7 +130,7 @@ def _compare_statistic(metric: Statistic, pair: Pair, settings: Settings) -> dic
         draws=STATISTIC_DRAWS,
         seed=settings.seed,
     )
-    coverage = float(pair.base.weights[both].sum() / pair.base.weights.sum()) if len(both) else 0.0
+    coverage = _share(both, pair.base.weights)
     fields = number_fields(numbers, pair.base.samples, coverage)
     for name, side in (("base_value", base), ("adapted_value", adapted)):
         value = bind(metric, side)(side.weights) if side.n_items else float("nan")
@@ -132,10 +139,20 @@ def _compare_statistic(metric: Statistic, pair: Pair, settings: Settings) -> dic
 
 
 def _change_bounds(base: ItemValues, adapted: ItemValues, weights: np.ndarray) -> dict[str, Any]:
-    if base.low is None or base.high is None or adapted.low is None or adapted.high is None or not len(weights):
+    if (
+        base.low is None
+        or base.high is None
+        or adapted.low is None
+        or adapted.high is None
+        or not len(weights)
+    ):
         return {}
     least, most = _weighted(adapted.low - base.high, weights), _weighted(adapted.high - base.low, weights)
     return {"worst": (least, most)} if least is not None and most is not None else {}
+
+
+def _share(rows: np.ndarray, weights: np.ndarray) -> float:
+    return float(weights[rows].sum() / weights.sum()) if len(rows) else 0.0
 
 
 def _weighted(values: np.ndarray, weights: np.ndarray) -> float | None:

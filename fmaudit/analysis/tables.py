@@ -84,7 +84,9 @@ def answers_from(table: pa.Table, measures: Sequence[Measure]) -> Answers:
     ids = table["item_id"].to_pylist()
     samples = np.asarray(table["sample"].to_pylist(), dtype=int)
     first = samples == 0
-    order = {name: row for row, name in enumerate(name for name, head in zip(ids, first, strict=True) if head)}
+    order = {
+        name: row for row, name in enumerate(name for name, head in zip(ids, first, strict=True) if head)
+    }
     place = np.array([order[name] for name in ids], dtype=int)
     shape = (len(order), int(samples.max(initial=0)) + 1)
     heads = table.filter(pa.array(first))
@@ -102,7 +104,11 @@ def answers_from(table: pa.Table, measures: Sequence[Measure]) -> Answers:
             numbers = np.full(shape, np.nan)
             numbers[place, samples] = [np.nan if value is None else float(value) for value in values]
             numeric[measure.id] = numbers
-        given = (reason for reason, ok in zip(table[measure.id + REASON_SUFFIX].to_pylist(), valid, strict=True) if not ok)
+        given = (
+            reason
+            for reason, ok in zip(table[measure.id + REASON_SUFFIX].to_pylist(), valid, strict=True)
+            if not ok
+        )
         reasons[measure.id] = dict(sorted(Counter(given).items()))
     return Answers(
         item_ids=np.array(list(order), dtype=object),
@@ -119,6 +125,9 @@ def _by_name(pairs: Sequence[Sequence[tuple[str, str]]], default: Sequence[str])
     entries: list[dict[str, Any]] = [dict(entry) for entry in pairs]
     names = sorted({name for entry in entries for name in entry})
     return {
-        name: np.array([entry.get(name, fallback) for entry, fallback in zip(entries, default, strict=True)], dtype=object)
+        name: np.array(
+            [entry.get(name, fallback) for entry, fallback in zip(entries, default, strict=True)],
+            dtype=object,
+        )
         for name in names
     }

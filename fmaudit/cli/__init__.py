@@ -1,1 +1,73 @@
-""""""
+"""The command line: thin, lazy, one module a command."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from fmaudit.errors import ExitCode, FmauditError
+
+_COMMANDS = {
+    "run": "Audit a model and the models adapted from it.",
+    "demo": "Run the embedded audit, offline: a small real model and an adapter with planted memorization.",
+    "gate": "Hold a run against a policy; the exit code is the verdict.",
+    "report": "Render the reports of a run again.",
+    "show": "Print a run's results in the terminal.",
+    "rows": "Export the rows of evidence of one probe.",
+    "ls": "List installed probes, data sets or instruments.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Commands are imported when they are used, so that help answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"fmaudit.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Start with `fmaudit demo`; then `fmaudit run MODEL --adapted MODEL`. Exit codes: 0 pass, 1 gate "
+    "failed, 2 usage, 3 inconclusive, 4 execution error, 5 nothing evaluated.",
+)
+@click.version_option(package_name="fmaudit", message="fmaudit %(version)s")
+def cli() -> None:
+    """Audit a foundation model and everything adapted from it.
+
+    Probes ask base and adapted models the same questions; every answer is a row of
+    evidence, and every number in the report comes from those rows with its interval.
+    """
+
+
+def main() -> None:
+    """Run the command line; every foreseeable problem is one line on stderr and an exit code."""
+    try:
+        cli.main(standalone_mode=False)
+    except FmauditError as error:
+        from fmaudit.report.escape import terminal
+
+        click.echo(f"fmaudit: {terminal(str(error))}", err=True)
+        sys.exit(int(error.exit_code))
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(int(ExitCode.USAGE))
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("fmaudit: interrupted; what was measured is kept, the same command continues", err=True)
+        sys.exit(int(ExitCode.EXECUTION))
+    except BrokenPipeError:
+        sys.exit(int(ExitCode.EXECUTION))

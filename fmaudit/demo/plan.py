@@ -15,6 +15,7 @@ class DemoPlan:
 
     ``pairs``: members, and as many controls. ``canaries_per_count``: canaries at
     each number of repeats. ``probes`` and ``datasets``: what is asked, None for all.
+    ``samples``: continuations a prompt.
     Every data set is asked whole: a limit would leave nothing to conclude.
     """
 
@@ -24,6 +25,7 @@ class DemoPlan:
     recipe: Recipe
     probes: tuple[str, ...] | None = None
     datasets: tuple[str, ...] | None = None
+    samples: int | None = 5
     seed: int = SEED
 
 

@@ -17,7 +17,8 @@ class DemoInputs:
     """What the audit of the demo is called with.
 
     ``base`` and ``adapted`` are model strings, ``data`` maps data sets to files;
-    ``probes`` and ``datasets`` say what to ask, None for all.
+    ``probes`` and ``datasets`` say what to ask, None for all; ``samples`` is the number of
+    continuations a prompt.
     """
 
     base: str
@@ -25,6 +26,7 @@ class DemoInputs:
     data: dict[str, str]
     probes: tuple[str, ...] | None
     datasets: tuple[str, ...] | None
+    samples: int | None
 
 
 def prepare_demo(output: Path, quick: bool, cache: Path, progress: Progress) -> DemoInputs:
@@ -60,6 +62,7 @@ def prepare(plan: DemoPlan, base: Path, output: Path, cache: Path, progress: Pro
         data=data,
         probes=plan.probes,
         datasets=plan.datasets,
+        samples=plan.samples,
     )
 
 

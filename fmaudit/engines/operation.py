@@ -69,7 +69,7 @@ class LoadedModel:
 
     def takes(self, argument: str) -> bool:
         """Whether the model's forward pass accepts a named argument."""
-        base = self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
+        base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         return argument in inspect.signature(base.forward).parameters
 
 

@@ -36,5 +36,8 @@ def remove_partial_files(folder: Path) -> None:
 
 def _explain(path: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"no space left while writing {path.name}: free some and repeat the command, what was measured is kept"
+        return (
+            f"no space left while writing {path.name}: free some and repeat the command, "
+            "what was measured is kept"
+        )
     return f"cannot write {path.name}: {error.strerror or error}; choose another folder with -o"

@@ -33,7 +33,9 @@ class RunDirectory:
         """Whether a block is finished."""
         return self._part(subject, key, block).is_file()
 
-    def write_block(self, subject: str, key: str, block: int, rows: Sequence[Row], measures: Sequence[Measure]) -> None:
+    def write_block(
+        self, subject: str, key: str, block: int, rows: Sequence[Row], measures: Sequence[Measure]
+    ) -> None:
         """Write a finished block; a killed write leaves nothing that counts."""
         write_atomically(self._part(subject, key, block), parquet_bytes(rows, measures))
 
@@ -45,9 +47,13 @@ class RunDirectory:
         try:
             state = json.loads(path.read_bytes())
         except ValueError:
-            raise ExecutionError(f"{RUN_FILE} of {self.path.name} is not valid JSON: choose another folder with -o") from None
+            raise ExecutionError(
+                f"{RUN_FILE} of {self.path.name} is not valid JSON: choose another folder with -o"
+            ) from None
         if not isinstance(state, dict):
-            raise ExecutionError(f"{RUN_FILE} of {self.path.name} is not a run: choose another folder with -o")
+            raise ExecutionError(
+                f"{RUN_FILE} of {self.path.name} is not a run: choose another folder with -o"
+            )
         return state
 
     def write_state(self, state: Mapping[str, Any]) -> None:
@@ -62,7 +68,9 @@ class RunDirectory:
             if path.is_file() and path.name != MANIFEST_FILE and not path.name.endswith(PARTIAL_SUFFIX)
         )
         listing = {path.relative_to(self.path).as_posix(): digest_file(path) for path in files}
-        write_atomically(self.path / MANIFEST_FILE, _pretty({"schema": "fmaudit/manifest/1", "files": listing}))
+        write_atomically(
+            self.path / MANIFEST_FILE, _pretty({"schema": "fmaudit/manifest/1", "files": listing})
+        )
 
     def _part(self, subject: str, key: str, block: int) -> Path:
         return self.evidence(subject, key) / f"part-{block:05d}.parquet"
@@ -78,13 +86,16 @@ def open_run_directory(path: Path, plan: Mapping[str, Any]) -> tuple[RunDirector
         raise UsageError(f"{path.name} is a file: choose another folder with -o")
     state = run.read_state()
     if state is None:
-        if path.is_dir() and any(entry.name[:1] != "." for entry in path.iterdir() if not entry.name.endswith(PARTIAL_SUFFIX)):
+        if path.is_dir() and any(
+            entry.name[:1] != "." for entry in path.iterdir() if not entry.name.endswith(PARTIAL_SUFFIX)
+        ):
             raise UsageError(f"folder {path.name} is not empty and holds no run: choose another with -o")
         return run, {}
     field = first_difference(state.get("plan"), plan)
     if field:
         raise UsageError(
-            f"folder {path.name} holds another audit (it differs in {field}): repeat that command, or choose another folder with -o"
+            f"folder {path.name} holds another audit (it differs in {field}): "
+            "repeat that command, or choose another folder with -o"
         )
     remove_partial_files(path)
     return run, state

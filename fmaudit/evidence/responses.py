@@ -39,7 +39,9 @@ def decode_responses(text: str) -> tuple[Response | None, ...]:
 def _encode(response: Response, sample: int) -> dict[str, Any] | None:
     match response:
         case Generations(samples):
-            return {"kind": "generation", **_finite(asdict(samples[sample]))} if sample < len(samples) else None
+            return (
+                {"kind": "generation", **_finite(asdict(samples[sample]))} if sample < len(samples) else None
+            )
         case _ if sample > 0:
             return None
         case TokenScores():

@@ -73,11 +73,15 @@ def read_parts(folder: Path) -> pa.Table:
     """All rows of a measurement in position and sample order."""
     parts = sorted(folder.glob("part-*.parquet"))
     if not parts:
-        raise ExecutionError(f"no evidence in {folder.parent.name}/{folder.name}: repeat the fmaudit run command")
+        raise ExecutionError(
+            f"no evidence in {folder.parent.name}/{folder.name}: repeat the fmaudit run command"
+        )
     try:
         table = pa.concat_tables([pq.read_table(part) for part in parts])
     except (pa.ArrowInvalid, OSError) as error:
-        raise ExecutionError(f"evidence of {folder.name} cannot be read: {str(error).splitlines()[0]}") from None
+        raise ExecutionError(
+            f"evidence of {folder.name} cannot be read: {str(error).splitlines()[0]}"
+        ) from None
     return table.sort_by([("position", "ascending"), ("sample", "ascending")])
 
 

@@ -1,0 +1,101 @@
+"""``fmaudit run``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fmaudit.cli.options import JSON_OPTION, data_locations, measuring_options, print_failures, token_budget
+from fmaudit.errors import ExitCode
+
+
+@click.command("run", no_args_is_help=True)
+@click.argument("base")
+@click.option(
+    "--adapted", multiple=True, metavar="[NAME=]MODEL", help="A model adapted from BASE; repeatable."
+)
+@click.option("--reference", multiple=True, metavar="[NAME=]MODEL", help="An unrelated model; repeatable.")
+@click.option(
+    "-p",
+    "--probes",
+    default="",
+    metavar="LIST",
+    help="Families, ids or patterns, by commas: bias,toxicity.prompted. Default: all installed.",
+)
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="NAME=PATH",
+    help="Point a data set at a file or folder, or at its pinned hub source with NAME=hub; repeatable.",
+)
+@click.option(
+    "-L", "--limit", type=click.IntRange(min=1), help="Ask only so many items of each; nothing passes a gate."
+)
+@click.option("--samples", type=click.IntRange(min=1), help="Continuations a prompt of generating probes.")
+@click.option("--instrument", metavar="NAME", help="Scorer of generated text: profanity or detoxify:PATH.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of item order and sampling.")
+@measuring_options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Run directory. Default: runs/ and the model's name.",
+)
+@click.option(
+    "--policy", type=click.Path(path_type=Path), help="Record this policy's digest before measuring."
+)
+@click.option("--allow-pickle", is_flag=True, help="Read pickled weights; the report says so.")
+@click.option(
+    "--allow-remote-code", is_flag=True, help="Run code that comes with a model; the report says so."
+)
+@click.option("--allow-identical", is_flag=True, help="Go on with an adapted model that changes nothing.")
+@JSON_OPTION
+def command(base: str, adapted: tuple[str, ...], reference: tuple[str, ...], **chosen: Any) -> None:
+    r"""Audit BASE and the models adapted from it.
+
+    A model is a hub id, a local directory, DIR::adapter=DIR or FILE.gguf.
+    Interrupted? Repeat the command: finished batches are not asked again.
+
+    \b
+    fmaudit run ./base --adapted ./base::adapter=./my-lora
+    fmaudit run model.gguf -p bias.crows_pairs --data crows_pairs=crows_pairs_anonymized.csv
+    """
+    from fmaudit.api import audit
+    from fmaudit.cli.progress import StderrProgress
+    from fmaudit.running.options import RunOptions
+    from fmaudit.subjects import parse_named_spec
+
+    options = RunOptions(
+        probes=tuple(part.strip() for part in chosen["probes"].split(",") if part.strip()),
+        data=data_locations(chosen["data"]),
+        limit=chosen["limit"],
+        samples=chosen["samples"],
+        instrument=chosen["instrument"],
+        device=chosen["device"],
+        dtype=chosen["dtype"],
+        token_budget=token_budget(chosen["batch_tokens"]),
+        seed=chosen["seed"],
+        allow_pickle=chosen["allow_pickle"],
+        allow_remote_code=chosen["allow_remote_code"],
+        allow_identical=chosen["allow_identical"],
+        policy=chosen["policy"],
+    )
+    output = chosen["output"] or Path("runs") / _folder_name(parse_named_spec(base).name)
+    run = audit(base, adapted, reference, output=output, options=options, progress=StderrProgress())
+    print_failures(run.failures)
+    if chosen["as_json"]:
+        click.echo(run.audit.to_bytes())
+    else:
+        from fmaudit.report.terminal import render_terminal
+
+        click.echo(render_terminal(run.audit), err=True)
+        click.echo(run.report)
+    if run.failures:
+        sys.exit(int(ExitCode.EXECUTION))
+
+
+def _folder_name(name: str) -> str:
+    return "".join(sign if sign.isalnum() or sign in "._-" else "-" for sign in name).strip("-.") or "audit"

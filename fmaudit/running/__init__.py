@@ -1,0 +1,1 @@
+"""Carrying out a plan: subjects asked block by block, rows written as they come."""

@@ -1,0 +1,196 @@
+"""One measurement of one subject: ask, score, observe, write, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from fmaudit.canonical import digest
+from fmaudit.engines.base import Ask, Engine
+from fmaudit.errors import FmauditError, ProbeError
+from fmaudit.evidence.directory import RunDirectory
+from fmaudit.evidence.responses import encode_responses
+from fmaudit.evidence.rows import Row, cleaned
+from fmaudit.instruments import Instrument
+from fmaudit.plan import Block, PlannedMeasurement
+from fmaudit.probe import Item, Observation, Probe
+from fmaudit.requests import Failure, Generate, Generation, Generations, InstrumentScore, Response
+
+NEAR_TIE = 1e-4
+"""Margin below which another batch composition may change an outcome or a text."""
+
+
+class PlanningEngine(Engine, Protocol):
+    """An engine that can say which batches it will make."""
+
+    def plan(self, asks: Sequence[Ask]) -> list[tuple[int, ...]]:
+        """Positions in ``asks``, batch by batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the rows of a measurement go."""
+
+    run: RunDirectory
+    subject: str
+    key: str
+
+
+@dataclass(frozen=True)
+class MeasurementLog:
+    """What happened while measuring: digest and number of the planned batches a block, and what memory forced."""
+
+    batches: tuple[Mapping[str, Any], ...]
+    backoff_events: int
+    rows_near_tie: int
+
+
+def pending_blocks(planned: PlannedMeasurement, target: Target) -> list[Block]:
+    """The blocks that are not written yet."""
+    return [
+        block
+        for block in planned.blocks()
+        if not target.run.has_block(target.subject, target.key, block.index)
+    ]
+
+
+def measure(
+    planned: PlannedMeasurement,
+    target: Target,
+    engine: PlanningEngine,
+    instrument: Instrument | None,
+    tick: Callable[[int], None],
+) -> MeasurementLog:
+    """Answer and write every pending block.
+
+    Raises ProbeError when the probe breaks its contract, ExecutionError when
+    rows cannot be written; finished blocks stay.
+    """
+    plans: list[Mapping[str, Any]] = []
+    near_ties = 0
+    before = len(engine.backoff.events)
+    for block in pending_blocks(planned, target):
+        asks = _asks(planned.probe, block)
+        batches = engine.plan(asks)
+        plans.append(
+            {
+                "block": block.index,
+                "batches": len(batches),
+                "digest": digest([list(batch) for batch in batches]),
+            }
+        )
+        responses: list[Response | None] = [None] * len(asks)
+        for position, response in engine.run(asks, tick):
+            responses[position] = response
+        rows = _rows(planned.probe, block, asks, _scored(responses, instrument))
+        if len(engine.backoff.events) > before:
+            near_ties += sum(_near_tie(entry) for entry in rows)
+        target.run.write_block(
+            target.subject, target.key, block.index, [row for row, _ in rows], planned.probe.measures
+        )
+    return MeasurementLog(tuple(plans), len(engine.backoff.events) - before, near_ties)
+
+
+def _asks(probe: Probe, block: Block) -> list[Ask]:
+    return [
+        Ask(item.id, index, request)
+        for item in block.items
+        for index, request in enumerate(probe.requests(item))
+    ]
+
+
+def _scored(responses: Sequence[Response | None], instrument: Instrument | None) -> list[Response]:
+    answered = [
+        Failure("the engine gave no answer") if response is None else response for response in responses
+    ]
+    if instrument is None:
+        return answered
+    texts = [
+        sample.text
+        for response in answered
+        if isinstance(response, Generations)
+        for sample in response.samples
+    ]
+    scores = iter(_scores(instrument, texts))
+    return [
+        Generations(tuple(_with_score(sample, instrument.id, next(scores)) for sample in response.samples))
+        if isinstance(response, Generations)
+        else response
+        for response in answered
+    ]
+
+
+def _scores(instrument: Instrument, texts: Sequence[str]) -> list[InstrumentScore]:
+    scores = instrument.score(texts) if texts else []
+    if len(scores) != len(texts):
+        raise ProbeError(f"instrument {instrument.id} gave {len(scores)} scores for {len(texts)} texts")
+    return scores
+
+
+def _with_score(sample: Generation, instrument: str, score: InstrumentScore) -> Generation:
+    return replace(sample, scores={**sample.scores, instrument: score})
+
+
+def _rows(
+    probe: Probe, block: Block, asks: Sequence[Ask], responses: Sequence[Response]
+) -> list[tuple[Row, tuple[Response, ...]]]:
+    rows: list[tuple[Row, tuple[Response, ...]]] = []
+    start = 0
+    for offset, item in enumerate(block.items):
+        count = _count(asks, start, item.id)
+        answers = tuple(responses[start : start + count])
+        requests = [ask.request for ask in asks[start : start + count]]
+        start += count
+        for observation in _observations(probe, item, requests, answers):
+            row = Row(
+                item=item,
+                position=block.start + offset,
+                block=block.index,
+                seed=0,
+                observation=cleaned(observation, probe.measures),
+                responses=encode_responses(answers, observation.sample),
+            )
+            rows.append((row, answers))
+    return rows
+
+
+def _count(asks: Sequence[Ask], start: int, item: str) -> int:
+    end = start
+    while end < len(asks) and asks[end].item == item:
+        end += 1
+    return end - start
+
+
+def _observations(
+    probe: Probe, item: Item, requests: Sequence[Any], answers: Sequence[Response]
+) -> Sequence[Observation]:
+    failed = next((answer for answer in answers if isinstance(answer, Failure)), None)
+    if failed is not None:
+        samples = max((request.n for request in requests if isinstance(request, Generate)), default=1)
+        reasons = {measure.id: failed.reason for measure in probe.measures}
+        return [Observation({}, reasons, sample) for sample in range(samples)]
+    try:
+        observed = probe.observe(item, answers)
+    except FmauditError:
+        raise
+    except Exception as error:
+        raise ProbeError(
+            f"probe {probe.id} could not observe item {item.id!r}: {type(error).__name__}; "
+            "report it to the probe's author"
+        ) from error
+    return [observed] if isinstance(observed, Observation) else list(observed)
+
+
+def _near_tie(entry: tuple[Row, tuple[Response, ...]]) -> bool:
+    row, answers = entry
+    severity = row.observation.values.get("severity")
+    if isinstance(severity, float) and abs(severity) < NEAR_TIE:
+        return True
+    return any(
+        isinstance(answer, Generations)
+        and row.observation.sample < len(answer.samples)
+        and answer.samples[row.observation.sample].margin < NEAR_TIE
+        for answer in answers
+    )
