@@ -52,6 +52,10 @@ class ExecutionError(FmauditError):
     """The work began and could not go on; what was measured is kept."""
 
 
+class EngineError(ExecutionError):
+    """A model could not be run on a measurement; other measurements may go on."""
+
+
 class NothingEvaluated(FmauditError):
     """No probe could be measured on any subject."""
 

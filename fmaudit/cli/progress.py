@@ -56,8 +56,9 @@ class StderrProgress:
         if total == 0:
             self.say(what)
             return
-        if step <= 1 or what != self._label:
-            self.start(what, total)
+        label = what.partition(" (")[0]
+        if label != self._label or step <= self._done:
+            self.start(label, total)
         self.advance(step - self._done)
         if step >= total:
             self.finish()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from fmaudit.canonical import digest
 from fmaudit.engines.base import Ask, Engine
-from fmaudit.errors import FmauditError, ProbeError
+from fmaudit.errors import EngineError, FmauditError, ProbeError
 from fmaudit.evidence.directory import RunDirectory
 from fmaudit.evidence.responses import encode_responses
 from fmaudit.evidence.rows import Row, cleaned
@@ -17,6 +18,7 @@ from fmaudit.plan import Block, PlannedMeasurement
 from fmaudit.probe import Item, Observation, Probe
 from fmaudit.requests import Failure, Generate, Generation, Generations, InstrumentScore, Response
 
+_LOGGER = logging.getLogger(__name__)
 NEAR_TIE = 1e-4
 """Margin below which another batch composition may change an outcome or a text."""
 
@@ -40,7 +42,7 @@ class Target:
 
 @dataclass(frozen=True)
 class MeasurementLog:
-    """What happened while measuring: digest and number of the planned batches a block, and what memory forced."""
+    """What happened while measuring: the planned batches of each block, and what memory forced."""
 
     batches: tuple[Mapping[str, Any], ...]
     backoff_events: int
@@ -81,10 +83,8 @@ def measure(
                 "digest": digest([list(batch) for batch in batches]),
             }
         )
-        responses: list[Response | None] = [None] * len(asks)
-        for position, response in engine.run(asks, tick):
-            responses[position] = response
-        rows = _rows(planned.probe, block, asks, _scored(responses, instrument))
+        responses = _scored(_answers(engine, asks, target, tick), instrument)
+        rows = _rows(planned.probe, block, asks, responses)
         if len(engine.backoff.events) > before:
             near_ties += sum(_near_tie(entry) for entry in rows)
         target.run.write_block(
@@ -99,6 +99,24 @@ def _asks(probe: Probe, block: Block) -> list[Ask]:
         for item in block.items
         for index, request in enumerate(probe.requests(item))
     ]
+
+
+def _answers(
+    engine: Engine, asks: Sequence[Ask], target: Target, tick: Callable[[int], None]
+) -> list[Response | None]:
+    responses: list[Response | None] = [None] * len(asks)
+    try:
+        for position, response in engine.run(asks, tick):
+            responses[position] = response
+    except FmauditError:
+        raise
+    except Exception as error:
+        _LOGGER.debug("engine failed on %s", target.key, exc_info=True)
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise EngineError(
+            f"{target.subject} could not answer {target.key}: {type(error).__name__}: {first[:200]}"
+        ) from error
+    return responses
 
 
 def _scored(responses: Sequence[Response | None], instrument: Instrument | None) -> list[Response]:
