@@ -24,6 +24,7 @@ from fmaudit.audit import (
     Subject,
     Term,
 )
+from fmaudit.errors import ExecutionError
 from fmaudit.evidence.directory import RunDirectory, first_difference
 from fmaudit.plugins import expand, load_probe
 from fmaudit.probe import Binary, Contrast, Mean, Metric, Probe, Rate, Real, Statistic
@@ -42,6 +43,7 @@ class _Measured:
     probe: Probe
     protocol: Mapping[str, Any]
     answers: Answers
+    partial: bool
 
 
 def build_audit(run: RunDirectory, settings: Settings | None = None) -> Audit:
@@ -65,7 +67,11 @@ def build_audit(run: RunDirectory, settings: Settings | None = None) -> Audit:
         metrics=_metrics(probes),
         estimates=[estimate for entry in measured for estimate in _estimates(entry, settings)],
         contrasts=[found for entry in measured for found in _contrasts(entry, settings)]
-        + [found for pair in _pairs(measured, subjects) for found in _contrast_changes(*pair, settings)],
+        + [
+            found
+            for base, adapted in _pairs(measured, subjects)
+            for found in _contrast_changes(base, adapted, _same_tokenizer(base, adapted, subjects), settings)
+        ],
         comparisons=[
             found
             for base, adapted in _pairs(measured, subjects)
@@ -86,14 +92,27 @@ def _subject(entry: Mapping[str, Any]) -> Subject:
 
 
 def _measured(run: RunDirectory, entry: Mapping[str, Any], probe: Probe) -> _Measured:
+    name = f"{entry['subject']}/{entry['key']}"
+    if probe.version != entry["version"]:
+        raise ExecutionError(
+            f"{name} was measured by version {entry['version']} of {probe.id} and version {probe.version} is "
+            "installed: install the former, or run anew in another folder"
+        )
     answers = read_answers(run.evidence(entry["subject"], entry["key"]), probe.measures)
+    asked = entry["dataset"]["n_asked"]
+    if answers.n_items != asked:
+        raise ExecutionError(
+            f"evidence of {name} is incomplete: {answers.n_items} of {asked} items; "
+            "repeat the fmaudit run command"
+        )
     return _Measured(
-        id=f"{entry['subject']}/{entry['key']}",
+        id=name,
         subject=entry["subject"],
         key=entry["key"],
         probe=probe,
         protocol=entry["protocol"],
         answers=finished(probe, answers),
+        partial=entry["partial"],
     )
 
 
@@ -217,6 +236,7 @@ def _estimates(entry: _Measured, settings: Settings) -> Iterator[Estimate]:
     for metric in entry.probe.metrics:
         for slice_, rows in _slices(metric, entry.answers):
             fields = numbers.estimate(metric, entry.answers.take(rows), entry.probe.measures, settings)
+            fields |= _cut_short(entry, fields)
             yield Estimate(
                 id=f"{entry.id}/{metric.id}{_label(slice_)}",
                 subject=entry.subject,
@@ -225,6 +245,13 @@ def _estimates(entry: _Measured, settings: Settings) -> Iterator[Estimate]:
                 slice=slice_,
                 **fields,
             )
+
+
+def _cut_short(entry: _Measured, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Nothing is concluded from a part of the items."""
+    if not entry.partial:
+        return {}
+    return {"conclusive": False, "reason": fields["reason"] or "the run was cut short (-L)"}
 
 
 def _defined_contrasts(entry: _Measured) -> Iterator[tuple[Contrast, Metric]]:
@@ -237,6 +264,7 @@ def _defined_contrasts(entry: _Measured) -> Iterator[tuple[Contrast, Metric]]:
 def _contrasts(entry: _Measured, settings: Settings) -> Iterator[ContrastResult]:
     for contrast, metric in _defined_contrasts(entry):
         fields = pairs.contrast(contrast, metric, entry.answers, entry.probe.measures, settings)
+        fields |= _cut_short(entry, fields)
         yield ContrastResult(
             id=f"{entry.id}/{contrast.id}",
             kind="within_subject",
@@ -269,12 +297,17 @@ def _pairs(
                 yield found[bases[0], entry.key], entry
 
 
-def _contrast_changes(base: _Measured, adapted: _Measured, settings: Settings) -> Iterator[ContrastResult]:
-    if first_difference(base.protocol, adapted.protocol):
-        return
+def _contrast_changes(
+    base: _Measured, adapted: _Measured, same_tokenizer: bool, settings: Settings
+) -> Iterator[ContrastResult]:
     pair = pairs.pair_up(base.answers, adapted.answers)
     for contrast, metric in _defined_contrasts(adapted):
-        fields = pairs.contrast_of_change(contrast, metric, pair, adapted.probe.measures, settings)
+        refusal = _refusal(base, adapted, metric, same_tokenizer)
+        if refusal:
+            fields = {"state": "unmeasured", "reason": refusal, "conclusive": False}
+        else:
+            fields = pairs.contrast_of_change(contrast, metric, pair, adapted.probe.measures, settings)
+            fields |= _cut_short(adapted, fields)
         yield ContrastResult(
             id=f"{adapted.id}/change/{contrast.id}",
             kind="difference_in_differences",
@@ -289,22 +322,19 @@ def _contrast_changes(base: _Measured, adapted: _Measured, settings: Settings) -
 
 def _same_tokenizer(base: _Measured, adapted: _Measured, subjects: Sequence[Subject]) -> bool:
     parts = {subject.id: subject.parts for subject in subjects}
-    old, new = parts[base.subject], parts[adapted.subject]
     # A GGUF file holds its own tokenizer: equal weights then mean an equal tokenizer.
-    return bool(old) and [old.get("tokenizer", old.get("weights"))] == [
-        new.get("tokenizer", new.get("weights"))
-    ]
+    old, new = (
+        parts[side.subject].get("tokenizer", parts[side.subject].get("weights")) for side in (base, adapted)
+    )
+    return old is not None and old == new
 
 
 def _comparisons(
     base: _Measured, adapted: _Measured, same_tokenizer: bool, settings: Settings
 ) -> Iterator[Comparison]:
-    differs = first_difference(base.protocol, adapted.protocol)
     pair = pairs.pair_up(base.answers, adapted.answers)
     for metric in adapted.probe.metrics:
-        refusal = f"the protocols differ in {differs}" if differs else ""
-        if not same_tokenizer:
-            refusal = refusal or _incomparable(adapted.probe, metric)
+        refusal = _refusal(base, adapted, metric, same_tokenizer)
         for slice_, rows in _slices(metric, pair.base):
             name = f"{adapted.id}/{metric.id}{_label(slice_)}"
             common: dict[str, Any] = {
@@ -322,7 +352,20 @@ def _comparisons(
                 continue
             part = pairs.Pair(pair.base.take(rows), pair.adapted.take(rows))
             fields = pairs.compare(metric, part, adapted.probe.measures, settings)
+            fields |= _cut_short(adapted, fields)
             yield Comparison(**common, **fields, **_reading(fields), margins=_margins(metric))
+
+
+def _refusal(base: _Measured, adapted: _Measured, metric: Metric, same_tokenizer: bool) -> str:
+    """Why the two sides were not asked the same question; empty where they were."""
+    # The digest differs whenever a field does, and names none.
+    old, new = (
+        {name: value for name, value in side.protocol.items() if name != "digest"} for side in (base, adapted)
+    )
+    differs = first_difference(old, new)
+    if differs:
+        return f"the protocols differ in {differs}"
+    return "" if same_tokenizer else _incomparable(adapted.probe, metric)
 
 
 def _incomparable(probe: Probe, metric: Metric) -> str:

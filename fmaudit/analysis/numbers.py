@@ -16,6 +16,8 @@ from fmaudit.probe import Binary, Mean, Measure, Metric, Rate, Real, Reduce, Sta
 
 DRAWS = 2000
 STATISTIC_DRAWS = 600
+COMPLETE = 1 - 1e-12
+"""Coverage from which nothing is missing, short of rounding."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +51,31 @@ def item_values(metric: Rate | Mean, answers: Answers, measures: Sequence[Measur
     """Reduce the samples of each item to the metric's value."""
     measure = _measure(metric, measures)
     matrix = answers.numeric[measure.id]
-    low, high = (0.0, 1.0) if isinstance(measure, Binary) else (measure.low, measure.high)
+    low, high = (0.0, 1.0) if isinstance(measure, Binary) else _honest_bounds(measure, matrix)
     if isinstance(metric, Mean) and metric.absolute:
         matrix = np.abs(matrix)
         low, high = 0.0, (max(abs(low), abs(high)) if low is not None and high is not None else None)
     reduce: Reduce = metric.reduce
     values = statistics.reduce_samples(matrix, reduce.how, reduce.k)
     coverage = statistics.sample_coverage(matrix, reduce.how, reduce.k, answers.weights)
-    if coverage >= 1.0:
+    if np.isnan(coverage):
+        return ItemValues(values, None, None, 0.0)
+    if coverage >= COMPLETE:
         return ItemValues(values, values, values, 1.0)
     if low is None or high is None:
         return ItemValues(values, None, None, coverage)
     filled_low, filled_high = statistics.bounds(matrix, reduce.how, reduce.k, answers.weights, low, high)
     return ItemValues(values, filled_low, filled_high, coverage)
+
+
+def _honest_bounds(measure: Real, matrix: np.ndarray) -> tuple[float | None, float | None]:
+    """The declared bounds; none where an observed value breaks them, as a missing one then could too."""
+    seen = matrix[~np.isnan(matrix)]
+    low, high = measure.low, measure.high
+    if low is None or high is None or not len(seen):
+        return low, high
+    slack = 1e-6 * (high - low)
+    return (low, high) if seen.min() >= low - slack and seen.max() <= high + slack else (None, None)
 
 
 def estimate(
@@ -76,19 +90,19 @@ def estimate(
     kept = answers.take(found.valid)
     numbers = interval(found.values[found.valid], kept.weights, kept.clusters)
     fields = number_fields(numbers, answers.samples, found.coverage)
-    if found.coverage >= 1.0:
-        return fields | _bounds_of_complete(fields)
+    if found.coverage >= COMPLETE:
+        return fields | bounds_of_complete(fields)
     if found.low is None or found.high is None:
         return fields
     least = interval(found.low, answers.weights, answers.clusters)
     most = interval(found.high, answers.weights, answers.clusters)
-    return fields | _pair("worst", least.value, most.value) | _pair("worst_interval", least.lower, most.upper)
+    return fields | bounds_of_missing(least, most)
 
 
 def _statistic(metric: Statistic, answers: Answers, settings: Settings) -> dict[str, Any]:
     usable = usable_items(metric, answers)
     kept = answers.take(usable)
-    coverage = float(answers.weights[usable].sum() / answers.weights.sum()) if answers.n_items else 0.0
+    coverage = statistic_coverage(metric, answers)
     numbers = statistics.statistic(
         bind(metric, kept),
         kept.weights,
@@ -98,8 +112,8 @@ def _statistic(metric: Statistic, answers: Answers, settings: Settings) -> dict[
         seed=settings.seed,
     )
     fields = number_fields(numbers, answers.samples, coverage)
-    if coverage >= 1.0:
-        return fields | _bounds_of_complete(fields)
+    if coverage >= COMPLETE:
+        return fields | bounds_of_complete(fields)
     if metric.worst is None:
         return fields
     return fields | _pair("worst", *metric.worst) | _pair("worst_interval", *metric.worst)
@@ -118,10 +132,34 @@ def usable_items(metric: Statistic, answers: Answers) -> np.ndarray:
     return usable
 
 
+def statistic_coverage(metric: Statistic, answers: Answers) -> float:
+    """Weighted share of the samples that the statistic can read; 0 without rows."""
+    usable = usable_items(metric, answers).astype(float)
+    valid = [answers.numeric[name] for name in metric.needs if name in answers.numeric]
+    share = np.min([usable, *((~np.isnan(matrix)).mean(axis=1) for matrix in valid)], axis=0)
+    total = answers.weights.sum()
+    return float(np.where(usable > 0, share, 0.0) @ answers.weights / total) if total > 0 else 0.0
+
+
 def bind(metric: Statistic, answers: Answers) -> Callable[[np.ndarray], float]:
-    """The statistic as a function of the resampled weights alone; the table is built once."""
+    """The statistic as a function of the resampled weights alone, NaN where it divides by zero.
+
+    Raises ProbeError when the probe's function fails in any other way.
+    """
     table = answers.table()
-    return lambda weight: float(metric.fn(replace(table, weight=weight)))
+
+    def value(weight: np.ndarray) -> float:
+        try:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return float(metric.fn(replace(table, weight=weight)))
+        except ZeroDivisionError:
+            return float("nan")
+        except Exception as error:
+            raise ProbeError(
+                f"metric {metric.id} could not be computed: {type(error).__name__}; report it to the probe's author"
+            ) from error
+
+    return value
 
 
 def number_fields(interval: statistics.Interval, samples: int, coverage: float) -> dict[str, Any]:
@@ -148,7 +186,13 @@ def number_fields(interval: statistics.Interval, samples: int, coverage: float) 
     }
 
 
-def _bounds_of_complete(fields: Mapping[str, Any]) -> dict[str, Any]:
+def bounds_of_missing(least: statistics.Interval, most: statistics.Interval) -> dict[str, Any]:
+    """The bounds from the number with every missing answer counted one way, and the other."""
+    return _pair("worst", least.value, most.value) | _pair("worst_interval", least.lower, most.upper)
+
+
+def bounds_of_complete(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Where nothing is missing the bounds are the number itself."""
     return _pair("worst", fields["value"], fields["value"]) | _pair(
         "worst_interval", fields["lower"], fields["upper"]
     )

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fmaudit import statistics
 from fmaudit.analysis.numbers import (
+    COMPLETE,
     DRAWS,
     STATISTIC_DRAWS,
     ItemValues,
     Settings,
     bind,
+    bounds_of_complete,
+    bounds_of_missing,
     estimate,
     item_values,
     number_fields,
+    statistic_coverage,
     usable_items,
 )
 from fmaudit.analysis.tables import Answers
@@ -48,13 +53,18 @@ def compare(metric: Metric, pair: Pair, measures: Sequence[Measure], settings: S
     both = base.valid & adapted.valid
     kept = pair.base.take(both)
     old, new = base.values[both], adapted.values[both]
-    change = statistics.rate_change if isinstance(metric, Rate) else statistics.mean_change
-    numbers = change(
-        old, new, kept.weights, kept.clusters, level=settings.level, draws=DRAWS, seed=settings.seed
-    )
+    estimator = statistics.rate_change if isinstance(metric, Rate) else statistics.mean_change
+    change = partial(estimator, level=settings.level, draws=DRAWS, seed=settings.seed)
+    numbers = change(old, new, kept.weights, kept.clusters)
     coverage = min(_share(both, pair.base.weights), base.coverage, adapted.coverage)
     fields = number_fields(numbers, pair.base.samples, coverage)
-    fields |= _change_bounds(base, adapted, pair.base.weights)
+    if coverage >= COMPLETE:
+        fields |= bounds_of_complete(fields)
+    elif _bounded(base) and _bounded(adapted):
+        every = (pair.base.weights, pair.base.clusters)
+        fields |= bounds_of_missing(
+            change(base.high, adapted.low, *every), change(base.low, adapted.high, *every)
+        )
     fields["base_value"] = _weighted(old, kept.weights)
     fields["adapted_value"] = _weighted(new, kept.weights)
     if isinstance(metric, Rate) and len(old) and np.isin(old, (0, 1)).all() and np.isin(new, (0, 1)).all():
@@ -67,8 +77,8 @@ def contrast(
     entry: Contrast, metric: Metric, answers: Answers, measures: Sequence[Measure], settings: Settings
 ) -> dict[str, Any]:
     """The fields of ``metric`` at level ``plus`` minus at level ``minus``, within one subject."""
-    found = item_values(_pointwise(entry, metric), answers, measures)
-    return _contrast(entry, found.values, answers, settings, found.coverage)
+    within = _in_contrast(entry, answers)
+    return _contrast(entry, item_values(_pointwise(entry, metric), within, measures), within, settings)
 
 
 def contrast_of_change(
@@ -76,13 +86,21 @@ def contrast_of_change(
 ) -> dict[str, Any]:
     """The fields of the difference in differences: how far adaptation moved the contrast."""
     pointwise = _pointwise(entry, metric)
-    base, adapted = (
-        item_values(pointwise, pair.base, measures),
-        item_values(pointwise, pair.adapted, measures),
-    )
-    return _contrast(
-        entry, adapted.values - base.values, pair.base, settings, min(base.coverage, adapted.coverage)
-    )
+    within = _in_contrast(entry, pair.base)
+    base = item_values(pointwise, within, measures)
+    adapted = item_values(pointwise, _in_contrast(entry, pair.adapted), measures)
+    change = adapted.values - base.values
+    low = high = None
+    if (
+        base.low is not None
+        and adapted.high is not None
+        and base.high is not None
+        and adapted.low is not None
+    ):
+        low, high = adapted.low - base.high, adapted.high - base.low
+    both = _share(~np.isnan(change), within.weights)
+    found = ItemValues(change, low, high, min(both, base.coverage, adapted.coverage))
+    return _contrast(entry, found, within, settings)
 
 
 def levels(answers: Answers, column: str) -> list[str]:
@@ -91,23 +109,34 @@ def levels(answers: Answers, column: str) -> list[str]:
     return [] if found is None else sorted({str(level) for level in found} - {""})
 
 
-def _contrast(
-    entry: Contrast, values: np.ndarray, answers: Answers, settings: Settings, coverage: float
-) -> dict[str, Any]:
-    valid = ~np.isnan(values)
-    kept = answers.take(valid)
-    column = kept.slices[entry.column]
-    numbers = statistics.contrast(
-        values[valid],
-        column == entry.plus,
-        column == entry.minus,
-        kept.weights,
-        kept.clusters,
-        level=settings.level,
-        draws=DRAWS,
-        seed=settings.seed,
-    )
-    return number_fields(numbers, answers.samples, coverage)
+def _in_contrast(entry: Contrast, answers: Answers) -> Answers:
+    return answers.take(np.isin(answers.slices[entry.column], [entry.plus, entry.minus]))
+
+
+def _contrast(entry: Contrast, found: ItemValues, answers: Answers, settings: Settings) -> dict[str, Any]:
+    def estimated(values: np.ndarray, rows: Answers) -> statistics.Interval:
+        column = rows.slices[entry.column]
+        return statistics.contrast(
+            values,
+            column == entry.plus,
+            column == entry.minus,
+            rows.weights,
+            rows.clusters,
+            level=settings.level,
+            draws=DRAWS,
+            seed=settings.seed,
+        )
+
+    numbers = estimated(found.values[found.valid], answers.take(found.valid))
+    fields = number_fields(numbers, answers.samples, found.coverage)
+    if found.coverage >= COMPLETE:
+        return fields | bounds_of_complete(fields)
+    if found.low is None or found.high is None:
+        return fields
+    plus = answers.slices[entry.column] == entry.plus
+    least = estimated(np.where(plus, found.low, found.high), answers)
+    most = estimated(np.where(plus, found.high, found.low), answers)
+    return fields | bounds_of_missing(least, most)
 
 
 def _pointwise(entry: Contrast, metric: Metric) -> Rate | Mean:
@@ -130,29 +159,26 @@ def _compare_statistic(metric: Statistic, pair: Pair, settings: Settings) -> dic
         draws=STATISTIC_DRAWS,
         seed=settings.seed,
     )
-    coverage = _share(both, pair.base.weights)
+    sides = (statistic_coverage(metric, side) for side in (pair.base, pair.adapted))
+    coverage = min(_share(both, pair.base.weights), *sides)
     fields = number_fields(numbers, pair.base.samples, coverage)
+    if coverage >= COMPLETE:
+        fields |= bounds_of_complete(fields)
+    elif metric.worst is not None:
+        width = metric.worst[1] - metric.worst[0]
+        fields |= {"worst": (-width, width), "worst_interval": (-width, width)}
     for name, side in (("base_value", base), ("adapted_value", adapted)):
         value = bind(metric, side)(side.weights) if side.n_items else float("nan")
         fields[name] = value if np.isfinite(value) else None
     return fields
 
 
-def _change_bounds(base: ItemValues, adapted: ItemValues, weights: np.ndarray) -> dict[str, Any]:
-    if (
-        base.low is None
-        or base.high is None
-        or adapted.low is None
-        or adapted.high is None
-        or not len(weights)
-    ):
-        return {}
-    least, most = _weighted(adapted.low - base.high, weights), _weighted(adapted.high - base.low, weights)
-    return {"worst": (least, most)} if least is not None and most is not None else {}
+def _bounded(values: ItemValues) -> bool:
+    return values.low is not None and values.high is not None
 
 
 def _share(rows: np.ndarray, weights: np.ndarray) -> float:
-    return float(weights[rows].sum() / weights.sum()) if len(rows) else 0.0
+    return float(weights[rows].sum() / weights.sum()) if weights.sum() > 0 else 0.0
 
 
 def _weighted(values: np.ndarray, weights: np.ndarray) -> float | None:

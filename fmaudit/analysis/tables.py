@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from fmaudit.errors import ExecutionError
 from fmaudit.evidence.rows import REASON_SUFFIX, VALID_SUFFIX, read_parts
 from fmaudit.probe import Categorical, Measure, Table
 
@@ -80,13 +81,23 @@ def read_answers(folder: Path, measures: Sequence[Measure]) -> Answers:
 
 
 def answers_from(table: pa.Table, measures: Sequence[Measure]) -> Answers:
-    """Arrange rows, sorted by position and sample, into arrays."""
+    """Arrange rows, sorted by position and sample, into arrays.
+
+    Raises ExecutionError when an item lacks its first sample or has one sample twice.
+    """
     ids = table["item_id"].to_pylist()
     samples = np.asarray(table["sample"].to_pylist(), dtype=int)
     first = samples == 0
     order = {
         name: row for row, name in enumerate(name for name, head in zip(ids, first, strict=True) if head)
     }
+    counted = Counter(zip(ids, samples.tolist(), strict=True))
+    faulty = next((name for (name, _), times in counted.items() if times > 1 or name not in order), None)
+    if faulty is not None:
+        raise ExecutionError(
+            f"evidence of item {faulty!r} is damaged: it needs every sample once, from 0; "
+            "choose another folder with -o"
+        )
     place = np.array([order[name] for name in ids], dtype=int)
     shape = (len(order), int(samples.max(initial=0)) + 1)
     heads = table.filter(pa.array(first))

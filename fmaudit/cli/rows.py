@@ -35,13 +35,11 @@ def command(run: Path, probe: str, subject: str | None, form: str, reveal: bool)
         pq.write_table(pa.Table.from_pylist(rows), sink, compression="zstd")
         sys.stdout.buffer.write(sink.getvalue())
         return
-    from fmaudit.report.escape import csv_cell
-
     names = list(dict.fromkeys(name for row in rows for name in row))
     stream = io.StringIO()
     writer = csv.writer(stream)
     writer.writerow(names)
-    writer.writerows([[csv_cell(row.get(name)) for name in names] for row in rows])
+    writer.writerows([[_cell(row.get(name)) for name in names] for row in rows])
     click.echo(stream.getvalue(), nl=False)
 
 
@@ -77,3 +75,10 @@ def _flat(record: dict[str, Any], row: dict[str, Any], reveal: bool) -> dict[str
     for name in ("outcome", "severity"):
         flat.setdefault(name, None)
     return flat
+
+
+def _cell(value: Any) -> Any:
+    # A number is no formula, however it begins.
+    from fmaudit.report.escape import csv_cell
+
+    return csv_cell(value) if isinstance(value, str) else value

@@ -68,7 +68,7 @@ def _refuse_unused_data(planned: Sequence[PlannedMeasurement], options: RunOptio
 def chosen_instrument(
     planned: Sequence[PlannedMeasurement], options: RunOptions
 ) -> tuple[Instrument | None, str]:
-    """The instrument, or None with the reason where one is needed; raises when the named one cannot be opened."""
+    """The instrument, or None with the reason; raises UsageError when the named one cannot be opened."""
     if not any(entry.probe.instruments and entry.dataset for entry in planned):
         return None, ""
     try:
