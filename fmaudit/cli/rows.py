@@ -79,6 +79,6 @@ def _flat(record: dict[str, Any], row: dict[str, Any], reveal: bool) -> dict[str
 
 def _cell(value: Any) -> Any:
     # A number is no formula, however it begins.
-    from fmaudit.report.escape import csv_cell
+    from fmaudit.report.escape import csv_cell, visible
 
-    return csv_cell(value) if isinstance(value, str) else value
+    return csv_cell(visible(value, keep_lines=True)) if isinstance(value, str) else value

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fmaudit.canonical import digest
 from fmaudit.errors import UsageError
+from fmaudit.resources import shipped_folder
 
 SCHEMA = "fmaudit/policy/1"
 Tier = Literal["block", "warn", "monitor"]
@@ -110,7 +111,13 @@ class PolicyFile:
 
 
 def load_policy(path: Path) -> PolicyFile:
-    """Read and check a policy file. Raises UsageError with the line of the first problem."""
+    """Read and check a policy file, or a shipped policy by its bare name.
+
+    Raises UsageError with the line of the first problem.
+    """
+    shipped = shipped_folder("templates") / "policies" / f"{path}.yaml"
+    if not path.exists() and path.name == str(path) and shipped.is_file():
+        path = shipped
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

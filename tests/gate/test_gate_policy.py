@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fmaudit.errors import UsageError
@@ -61,3 +63,14 @@ def test_missing_and_unreadable_files(tmp_path):
     (tmp_path / "latin.yaml").write_bytes(b"id: \xe9\n")
     with pytest.raises(UsageError, match="not UTF-8"):
         load_policy(tmp_path / "latin.yaml")
+
+
+def test_shipped_policy_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_policy(Path("release")).policy.rules
+
+
+def test_unknown_policy_name_says_what_to_check(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="check --policy"):
+        load_policy(Path("relaese"))
