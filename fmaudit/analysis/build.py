@@ -303,6 +303,7 @@ def _contrast_changes(
     pair = pairs.pair_up(base.answers, adapted.answers)
     for contrast, metric in _defined_contrasts(adapted):
         refusal = _refusal(base, adapted, metric, same_tokenizer)
+        fields: dict[str, Any]
         if refusal:
             fields = {"state": "unmeasured", "reason": refusal, "conclusive": False}
         else:

@@ -156,7 +156,8 @@ def bind(metric: Statistic, answers: Answers) -> Callable[[np.ndarray], float]:
             return float("nan")
         except Exception as error:
             raise ProbeError(
-                f"metric {metric.id} could not be computed: {type(error).__name__}; report it to the probe's author"
+                f"metric {metric.id} could not be computed ({type(error).__name__}): "
+                "report it to the probe's author"
             ) from error
 
     return value

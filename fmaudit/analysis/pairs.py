@@ -60,10 +60,11 @@ def compare(metric: Metric, pair: Pair, measures: Sequence[Measure], settings: S
     fields = number_fields(numbers, pair.base.samples, coverage)
     if coverage >= COMPLETE:
         fields |= bounds_of_complete(fields)
-    elif _bounded(base) and _bounded(adapted):
+    elif ends := _ends(base, adapted):
+        base_low, base_high, adapted_low, adapted_high = ends
         every = (pair.base.weights, pair.base.clusters)
         fields |= bounds_of_missing(
-            change(base.high, adapted.low, *every), change(base.low, adapted.high, *every)
+            change(base_high, adapted_low, *every), change(base_low, adapted_high, *every)
         )
     fields["base_value"] = _weighted(old, kept.weights)
     fields["adapted_value"] = _weighted(new, kept.weights)
@@ -91,13 +92,9 @@ def contrast_of_change(
     adapted = item_values(pointwise, _in_contrast(entry, pair.adapted), measures)
     change = adapted.values - base.values
     low = high = None
-    if (
-        base.low is not None
-        and adapted.high is not None
-        and base.high is not None
-        and adapted.low is not None
-    ):
-        low, high = adapted.low - base.high, adapted.high - base.low
+    if ends := _ends(base, adapted):
+        base_low, base_high, adapted_low, adapted_high = ends
+        low, high = adapted_low - base_high, adapted_high - base_low
     both = _share(~np.isnan(change), within.weights)
     found = ItemValues(change, low, high, min(both, base.coverage, adapted.coverage))
     return _contrast(entry, found, within, settings)
@@ -173,8 +170,13 @@ def _compare_statistic(metric: Statistic, pair: Pair, settings: Settings) -> dic
     return fields
 
 
-def _bounded(values: ItemValues) -> bool:
-    return values.low is not None and values.high is not None
+def _ends(
+    base: ItemValues, adapted: ItemValues
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+    """Low and high values of base and adapted; None where the measure has no bounds."""
+    if base.low is None or base.high is None or adapted.low is None or adapted.high is None:
+        return None
+    return base.low, base.high, adapted.low, adapted.high
 
 
 def _share(rows: np.ndarray, weights: np.ndarray) -> float:

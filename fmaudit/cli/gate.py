@@ -14,7 +14,12 @@ from fmaudit.errors import UsageError
 
 @click.command("gate", no_args_is_help=True)
 @RUN_ARGUMENT
-@click.option("--policy", type=click.Path(path_type=Path), required=True, help="A policy file, YAML, or the shipped one: release.")
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="A policy file, YAML, or the shipped one: release.",
+)
 @JSON_OPTION
 def command(run: Path, policy: Path, as_json: bool) -> None:
     """Hold RUN against a policy; the exit code is the verdict.

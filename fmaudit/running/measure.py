@@ -73,7 +73,8 @@ def measure(
     plans: list[Mapping[str, Any]] = []
     near_ties = 0
     before = len(engine.backoff.events)
-    for block in pending_blocks(planned, target):
+    pending = {block.index for block in pending_blocks(planned, target)}
+    for block in planned.blocks():
         asks = _asks(planned.probe, block)
         batches = engine.plan(asks)
         plans.append(
@@ -83,6 +84,8 @@ def measure(
                 "digest": digest([list(batch) for batch in batches]),
             }
         )
+        if block.index not in pending:
+            continue
         responses = _scored(_answers(engine, asks, target, tick), instrument)
         rows = _rows(planned.probe, block, asks, responses)
         if len(engine.backoff.events) > before:
@@ -198,7 +201,13 @@ def _observations(
             f"probe {probe.id} could not observe item {item.id!r}: {type(error).__name__}; "
             "report it to the probe's author"
         ) from error
-    return [observed] if isinstance(observed, Observation) else list(observed)
+    observations = [observed] if isinstance(observed, Observation) else list(observed)
+    samples = sorted(observation.sample for observation in observations)
+    if not samples or samples != list(range(len(samples))):
+        raise ProbeError(
+            f"probe {probe.id}: item {item.id!r} was observed as samples {samples}, not 0, 1, 2, ..."
+        )
+    return observations
 
 
 def _near_tie(entry: tuple[Row, tuple[Response, ...]]) -> bool:
