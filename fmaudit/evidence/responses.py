@@ -59,7 +59,12 @@ def _decode(entry: dict[str, Any] | None) -> Response | None:
     if kind == "generation":
         scores = {name: InstrumentScore(**score) for name, score in fields.pop("scores").items()}
         return Generations((Generation(**fields, scores=scores),))
-    response: Response = _KINDS[kind](**{name: _restored(value) for name, value in fields.items()})
+    # A token or a label may read "inf" or "nan" and is text all the same.
+    restored = {
+        name: tuple(value) if name in ("tokens", "labels") else _restored(value)
+        for name, value in fields.items()
+    }
+    response: Response = _KINDS[kind](**restored)
     return response
 
 
