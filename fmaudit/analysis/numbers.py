@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,12 +32,14 @@ class ItemValues:
     """A metric's value an item, NaN where missing, and with the missing counted both ways.
 
     ``low`` and ``high`` are None where the measure has no bounds. ``coverage``: share of the answers usable.
+    ``limits``: the range the metric cannot leave.
     """
 
     values: np.ndarray
     low: np.ndarray | None
     high: np.ndarray | None
     coverage: float
+    limits: tuple[float | None, float | None] = (None, None)
 
     @property
     def valid(self) -> np.ndarray:
@@ -61,11 +62,11 @@ def item_values(metric: Rate | Mean, answers: Answers, measures: Sequence[Measur
     if np.isnan(coverage):
         return ItemValues(values, None, None, 0.0)
     if coverage >= COMPLETE:
-        return ItemValues(values, values, values, 1.0)
+        return ItemValues(values, values, values, 1.0, (low, high))
     if low is None or high is None:
-        return ItemValues(values, None, None, coverage)
+        return ItemValues(values, None, None, coverage, (low, high))
     filled_low, filled_high = statistics.bounds(matrix, reduce.how, reduce.k, answers.weights, low, high)
-    return ItemValues(values, filled_low, filled_high, coverage)
+    return ItemValues(values, filled_low, filled_high, coverage, (low, high))
 
 
 def _honest_bounds(measure: Real, matrix: np.ndarray) -> tuple[float | None, float | None]:
@@ -86,7 +87,13 @@ def estimate(
         return _statistic(metric, answers, settings)
     found = item_values(metric, answers, measures)
     estimator = statistics.rate if isinstance(metric, Rate) else statistics.mean
-    interval = partial(estimator, level=settings.level, draws=DRAWS, seed=settings.seed)
+
+    def interval(
+        values: np.ndarray, weights: np.ndarray, clusters: Mapping[str, np.ndarray]
+    ) -> statistics.Interval:
+        raw = estimator(values, weights, clusters, level=settings.level, draws=DRAWS, seed=settings.seed)
+        return within(raw, *found.limits)
+
     kept = answers.take(found.valid)
     numbers = interval(found.values[found.valid], kept.weights, kept.clusters)
     fields = number_fields(numbers, answers.samples, found.coverage)
@@ -97,6 +104,18 @@ def estimate(
     least = interval(found.low, answers.weights, answers.clusters)
     most = interval(found.high, answers.weights, answers.clusters)
     return fields | bounds_of_missing(least, most)
+
+
+def within(interval: statistics.Interval, low: float | None, high: float | None) -> statistics.Interval:
+    """The interval cut to a range its estimand cannot leave; what it covers there is unchanged."""
+    lower, upper = interval.lower, interval.upper
+    if lower is None or upper is None:
+        return interval
+    return replace(
+        interval,
+        lower=lower if low is None else max(lower, low),
+        upper=upper if high is None else min(upper, high),
+    )
 
 
 def _statistic(metric: Statistic, answers: Answers, settings: Settings) -> dict[str, Any]:

@@ -227,6 +227,8 @@ def _size_reasons(index: AuditIndex) -> tuple[str, ...]:
         ]
         n = max((estimate.n for estimate in rows), default=0)
         clusters = max((count for estimate in rows for count in estimate.clusters.values()), default=n)
+        if clusters >= NEEDED_CLUSTERS:
+            continue
         label = index.subject_label(measurement.subject)
         question = index.question(measurement.id, measurement.probe).label
         reasons.append(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fmaudit.audit import Comparison, ContrastResult, Measurement, MetricInfo, PairedTable
@@ -188,9 +189,21 @@ def _gaps(index: AuditIndex, measurements: Sequence[Measurement]) -> tuple[str, 
         label = index.subject_label(measurement.subject)
         if measurement.state != "measured":
             gaps.append(f"{label}: {measurement.state} ({measurement.reason or 'no reason recorded'})")
-        for reason, count in sorted(measurement.invalid.items()):
+        for reason, count in _kinds_of_reason(measurement.invalid):
             gaps.append(f"{label}: {count:,} of {measurement.n_rows:,} answers without a value ({reason})")
     return tuple(gaps)
+
+
+def _kinds_of_reason(invalid: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Reasons that differ in a number alone, such as a text's length, as one; the most frequent first."""
+    kinds: dict[str, dict[str, int]] = {}
+    for reason, count in sorted(invalid.items()):
+        kinds.setdefault(re.sub(r"\d+", "N", reason), {})[reason] = count
+    grouped = [
+        (next(iter(reasons)) + (", and the like" if len(reasons) > 1 else ""), sum(reasons.values()))
+        for reasons in kinds.values()
+    ]
+    return sorted(grouped, key=lambda entry: (-entry[1], entry[0]))
 
 
 def _metric(index: AuditIndex, question: Question, metric: MetricInfo) -> MetricBlock | None:

@@ -202,10 +202,11 @@ def _observations(
             "report it to the probe's author"
         ) from error
     observations = [observed] if isinstance(observed, Observation) else list(observed)
-    samples = sorted(observation.sample for observation in observations)
-    if not samples or samples != list(range(len(samples))):
+    numbered = sorted(observation.sample for observation in observations)
+    if not numbered or numbered != list(range(len(numbered))):
         raise ProbeError(
-            f"probe {probe.id}: item {item.id!r} was observed as samples {samples}, not 0, 1, 2, ..."
+            f"probe {probe.id} observed item {item.id!r} as samples {numbered} instead of 0, 1, 2, ...; "
+            "report it to the probe's author"
         )
     return observations
 
