@@ -20,7 +20,7 @@ from fmaudit.running.parties import ANSWERS, Party, asked_kinds, can_answer, che
 from fmaudit.subjects import LoadOptions
 
 RUN_SCHEMA = "fmaudit/run/1"
-_BUDGET = {"cuda": 65536, "cpu": 4096}
+_BUDGET = {"cuda": 65536, "cpu": 2048}
 
 
 @dataclass

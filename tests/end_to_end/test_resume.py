@@ -117,7 +117,7 @@ def state(folder):
 
 def repeat(folder, killed):
     """Repeat the call undisturbed and say what became of it."""
-    before = results(folder)
+    before = results(folder) if folder.is_dir() else {}
     resumed = ended(start(folder))
     found = {
         "killed": killed,
@@ -151,9 +151,17 @@ folder = work / "killed"
 if job["moments"]:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     drawn = random.Random(job["seed"])
-    for _ in range(job["moments"]):
+    for _ in range(10 * job["moments"]):
+        begun = time.monotonic()
         code = killed_after(start(folder), drawn.uniform(0.02, 0.98) * duration)
-        report["runs"].append(repeat(folder, code))
+        if code == -signal.SIGKILL:
+            report["runs"].append(repeat(folder, code))
+        else:
+            # It ended before its moment: the machine is faster now than when it was timed.
+            duration = time.monotonic() - begun
+            shutil.rmtree(folder)
+        if len(report["runs"]) == job["moments"]:
+            break
 else:
     last = {event: number for number, event in enumerate(listed)}
     chosen = [last[event] for event in job["boundaries"]] or range(len(listed))
@@ -263,14 +271,15 @@ def test_killed_at_random_moments_of_a_larger_run(tmp_path):
         seed=20,
         probes=("bias.crows_pairs", "toxicity.prompted"),
         datasets=("minimal_pairs", "mild_prompts"),
-        samples=4,
+        limit=40,
+        samples=2,
         token_budget=512,
     )
-    assert len(report["whole"]) == 2 * 2 * 5 + 1
+    assert len(report["whole"]) == 2 * 2 * 3 + 1
     assert report["warm"] == report["whole"]
     assert len(report["runs"]) == 20
     for run in report["runs"]:
+        assert run["killed"] == -signal.SIGKILL
         check_resumed(run, report)
-    assert sum(run["killed"] == -signal.SIGKILL for run in report["runs"]) >= 15
     # The moments fall everywhere: into early, middle and late parts of the run.
-    assert len({len(run["before"]) for run in report["runs"]}) >= 5
+    assert len({len(run["before"]) for run in report["runs"]}) >= 4
