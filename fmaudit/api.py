@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fmaudit.audit import Audit, read_audit
 from fmaudit.evidence.directory import AUDIT_FILE, RunDirectory
 from fmaudit.running.options import Progress, RunOptions, Silent
+from fmaudit.schema import Audit, read_audit
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,11 @@ import numpy as np
 from fmaudit.analysis import numbers, pairs
 from fmaudit.analysis.numbers import Settings
 from fmaudit.analysis.tables import Answers, read_answers
-from fmaudit.audit import (
+from fmaudit.errors import ExecutionError
+from fmaudit.evidence.directory import RunDirectory, first_difference
+from fmaudit.plugins import expand, load_probe
+from fmaudit.probe import Binary, Contrast, Mean, Metric, Probe, Rate, Real, Statistic
+from fmaudit.schema import (
     Audit,
     Comparison,
     ContrastResult,
@@ -24,10 +28,6 @@ from fmaudit.audit import (
     Subject,
     Term,
 )
-from fmaudit.errors import ExecutionError
-from fmaudit.evidence.directory import RunDirectory, first_difference
-from fmaudit.plugins import expand, load_probe
-from fmaudit.probe import Binary, Contrast, Mean, Metric, Probe, Rate, Real, Statistic
 
 MAX_LEVELS = 40
 """A slice column with more levels than this is an id, not a slice."""

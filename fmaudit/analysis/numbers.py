@@ -183,7 +183,7 @@ def bind(metric: Statistic, answers: Answers) -> Callable[[np.ndarray], float]:
 
 
 def number_fields(interval: statistics.Interval, samples: int, coverage: float) -> dict[str, Any]:
-    """An interval as the fields of ``fmaudit.audit.Numbers``."""
+    """An interval as the fields of ``fmaudit.schema.Numbers``."""
     measured = interval.value is not None
     return {
         "state": "measured" if measured else "unmeasured",

@@ -28,11 +28,11 @@ def command(run: Path, policy: Path, as_json: bool) -> None:
     was evaluated. Verdicts are taken on interval bounds, with missing answers counted
     as defects; a run cut by -L can fail but never pass.
     """
-    from fmaudit.audit import read_audit
     from fmaudit.evidence.directory import RunDirectory
     from fmaudit.gate.evaluate import evaluate
     from fmaudit.gate.outcome import log_lines, outcome, write_outcome
     from fmaudit.gate.policy import load_policy
+    from fmaudit.schema import read_audit
 
     chosen = load_policy(policy)
     audit = read_audit(run)

@@ -18,10 +18,10 @@ def command(run: Path, formats: str, reveal: bool) -> None:
 
     Generated text is redacted; with --reveal it is shown, inert, in a report of its own name.
     """
-    from fmaudit.audit import read_audit
     from fmaudit.evidence.directory import RunDirectory
     from fmaudit.report.examples import evidence_samples
     from fmaudit.report.write import write_report
+    from fmaudit.schema import read_audit
 
     read_audit(run)
     directory = RunDirectory(run)

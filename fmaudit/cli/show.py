@@ -15,8 +15,8 @@ from fmaudit.cli.options import JSON_OPTION, RUN_ARGUMENT
 @JSON_OPTION
 def command(run: Path, as_json: bool) -> None:
     """Print the results of RUN, with intervals, in the terminal."""
-    from fmaudit.audit import read_audit
     from fmaudit.report.terminal import render_terminal
+    from fmaudit.schema import read_audit
 
     audit = read_audit(run)
     if as_json:

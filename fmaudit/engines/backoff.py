@@ -1,4 +1,4 @@
-"""Out of memory: recognise it, halve the rows, go on."""
+"""Out of memory: halve the rows, go on."""
 
 from __future__ import annotations
 
@@ -8,18 +8,8 @@ from typing import Any
 
 from fmaudit.engines.base import BackoffLog
 from fmaudit.engines.batching import split_rows
+from fmaudit.memory import is_out_of_memory
 from fmaudit.requests import Failure
-
-_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "failed to allocate")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that a tensor did not fit into host or device memory."""
-    import torch
-
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
 
 
 class Backoff:

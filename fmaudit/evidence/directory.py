@@ -34,10 +34,16 @@ class RunDirectory:
         return self._part(subject, key, block).is_file()
 
     def write_block(
-        self, subject: str, key: str, block: int, rows: Sequence[Row], measures: Sequence[Measure]
+        self,
+        subject: str,
+        key: str,
+        block: int,
+        rows: Sequence[Row],
+        measures: Sequence[Measure],
+        counts: Mapping[str, int] | None = None,
     ) -> None:
-        """Write a finished block; a killed write leaves nothing that counts."""
-        write_atomically(self._part(subject, key, block), parquet_bytes(rows, measures))
+        """Write a finished block and its counts; a killed write leaves nothing that counts."""
+        write_atomically(self._part(subject, key, block), parquet_bytes(rows, measures, counts))
 
     def read_state(self) -> dict[str, Any] | None:
         """The content of ``run.json``; None for a fresh directory."""

@@ -17,6 +17,7 @@ from fmaudit.probe import Binary, Categorical, Item, Measure, Observation
 
 VALID_SUFFIX = ".valid"
 REASON_SUFFIX = ".reason"
+COUNT_PREFIX = "fmaudit.count."
 _TEXT_MAP = pa.map_(pa.string(), pa.string())
 _FIXED = (
     ("item_id", pa.string()),
@@ -58,15 +59,30 @@ def schema_of(measures: Sequence[Measure]) -> pa.Schema:
     return pa.schema(fields)
 
 
-def parquet_bytes(rows: Iterable[Row], measures: Sequence[Measure]) -> bytes:
-    """The bytes of one part; equal rows give equal bytes."""
+def parquet_bytes(
+    rows: Iterable[Row], measures: Sequence[Measure], counts: Mapping[str, int] | None = None
+) -> bytes:
+    """The bytes of one part, ``counts`` in its metadata; equal rows and counts give equal bytes."""
     schema = schema_of(measures)
+    if counts:
+        schema = schema.with_metadata({COUNT_PREFIX + name: str(counts[name]) for name in sorted(counts)})
     columns: dict[str, list[Any]] = {name: [] for name in schema.names}
     for row in rows:
         _append(columns, row, measures)
     sink = io.BytesIO()
     pq.write_table(pa.table(columns, schema=schema), sink, compression="zstd")
     return sink.getvalue()
+
+
+def read_counts(folder: Path) -> dict[str, int]:
+    """The counts of a measurement's parts, summed."""
+    total: dict[str, int] = {}
+    for part in sorted(folder.glob("part-*.parquet")):
+        for name, count in (pq.read_schema(part).metadata or {}).items():
+            if name.decode().startswith(COUNT_PREFIX):
+                key = name.decode().removeprefix(COUNT_PREFIX)
+                total[key] = total.get(key, 0) + int(count)
+    return total
 
 
 def read_parts(folder: Path) -> pa.Table:

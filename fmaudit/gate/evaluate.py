@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from fmaudit.audit import Audit, Comparison, ContrastResult, Estimate, Measurement, Numbers
 from fmaudit.errors import ExitCode
 from fmaudit.gate.policy import Policy, PolicyFile, Rule, Tier
 from fmaudit.gate.verdict import Limit, Reading, Verdict, read_number
+from fmaudit.schema import Audit, Comparison, ContrastResult, Estimate, Measurement, Numbers
 
 Kind = Literal["level", "change", "contrast", "contrast change"]
 _ROLES = ("base", "adapted", "reference")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fmaudit.audit import Numbers
+from fmaudit.schema import Numbers
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 NEEDED_CLUSTERS = 30

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Protocol
 
-from fmaudit.audit import InstrumentCard
 from fmaudit.errors import FmauditError, UsageError
 from fmaudit.requests import InstrumentScore
+from fmaudit.schema import InstrumentCard
 
 EMPTY_TEXT = "empty text"
 DEFAULT = "profanity"

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fmaudit.audit import InstrumentCard
 from fmaudit.canonical import digest
 from fmaudit.errors import SubjectError
 from fmaudit.instruments.base import score_in_batches
 from fmaudit.instruments.detoxify_loading import Loaded, load_checkpoint, load_directory
 from fmaudit.requests import InstrumentScore
+from fmaudit.schema import InstrumentCard
 
 DEFAULT_LABEL = "toxicity"
 BATCH = 32

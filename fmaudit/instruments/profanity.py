@@ -8,11 +8,11 @@ from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
 
-from fmaudit.audit import InstrumentCard
 from fmaudit.canonical import digest, digest_file
 from fmaudit.errors import UsageError
 from fmaudit.instruments.base import score_in_batches
 from fmaudit.requests import InstrumentScore
+from fmaudit.schema import InstrumentCard
 
 _BATCH = 512
 _WEIGHTS = ("data/model.joblib", "data/vectorizer.joblib")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fmaudit.audit import Comparison, ContrastResult, Estimate
 from fmaudit.gate.verdict import NEEDED_CLUSTERS
 from fmaudit.report.findings import key_numbers
 from fmaudit.report.index import AuditIndex, Question
@@ -20,6 +19,7 @@ from fmaudit.report.readings import (
     shown,
     subject_role,
 )
+from fmaudit.schema import Comparison, ContrastResult, Estimate
 
 NOTHING_CONCLUDED = "Nothing can be concluded from this run"
 NOT_SAFE = "What was not measured is not known to be safe."

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fmaudit.audit import Comparison, Numbers
 from fmaudit.report.escape import terminal
 from fmaudit.report.index import AuditIndex
 from fmaudit.report.numbers import number_view, scale_of, status_of
 from fmaudit.report.readings import contrast_levels
+from fmaudit.schema import Comparison, Numbers
 
 MAX_GROUPS = 6
 MAX_SLOPES = 8

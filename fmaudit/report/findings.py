@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fmaudit.audit import Comparison, ContrastResult, Estimate, MetricInfo
 from fmaudit.report.index import AuditIndex, Question
 from fmaudit.report.numbers import NumberView, magnitude, scale_of, status_of
 from fmaudit.report.readings import (
@@ -18,6 +17,7 @@ from fmaudit.report.readings import (
     shown,
     subject_role,
 )
+from fmaudit.schema import Comparison, ContrastResult, Estimate, MetricInfo
 
 MAX_KEY_NUMBERS = 6
 

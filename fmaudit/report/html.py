@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from fmaudit.audit import Audit
 from fmaudit.report.charts import forest_chart, slope_chart
 from fmaudit.report.escape import visible
 from fmaudit.report.evidence import EvidenceSample, evidence_views
@@ -17,6 +16,7 @@ from fmaudit.report.figures import forest_panels, slopes
 from fmaudit.report.index import AuditIndex, short_digest, without_paths
 from fmaudit.report.view import report_view
 from fmaudit.resources import shipped_folder
+from fmaudit.schema import Audit
 
 
 def render_html(audit: Audit, evidence: Sequence[EvidenceSample] | None = None, reveal: bool = False) -> str:

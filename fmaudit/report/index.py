@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from fmaudit.audit import Audit, Estimate, Measurement, MetricInfo, Numbers, Subject
 from fmaudit.report.numbers import NumberView, number_view, scale_of
+from fmaudit.schema import Audit, Estimate, Measurement, MetricInfo, Numbers, Subject
 
 ROLES = ("base", "adapted", "reference")
 _POSIX_PATH = re.compile(r"(?:file://|(?<![\w.:/<]))/(?:[^\s/:'\"<>]+/)+([^\s/:'\"<>]*)")

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from fmaudit.audit import Audit
 from fmaudit.report import escape
 from fmaudit.report.evidence import EvidenceSample, evidence_views
 from fmaudit.report.index import short_digest
 from fmaudit.report.numbers import NumberView
 from fmaudit.report.view import report_view
 from fmaudit.resources import shipped_folder
+from fmaudit.schema import Audit
 
 
 def render_markdown(

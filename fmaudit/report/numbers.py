@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from fmaudit.audit import MetricInfo, Numbers
+from fmaudit.schema import MetricInfo, Numbers
 
 MINUS = "\u2212"
 _SPACE = "\u00a0"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fmaudit.audit import Comparison, ContrastResult, MetricInfo, Numbers
 from fmaudit.report.index import AuditIndex
 from fmaudit.report.numbers import status_of
+from fmaudit.schema import Comparison, ContrastResult, MetricInfo, Numbers
 
 ALPHA = 0.05
 BOTH_ALIKE = "In both models alike"

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fmaudit.audit import Comparison, ContrastResult, Measurement, MetricInfo, PairedTable
 from fmaudit.report.index import AuditIndex, Question, flat_pairs, levels_text, question_of, short_digest
 from fmaudit.report.numbers import NumberView, plain_value, scale_of, share, status_of
 from fmaudit.report.readings import SYMBOLS, Tone, comparison_verdict, shown
+from fmaudit.schema import Comparison, ContrastResult, Measurement, MetricInfo, PairedTable
 
 DIRECTIONS = {
     "lower_is_better": "lower is better",

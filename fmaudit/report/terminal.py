@@ -6,11 +6,11 @@ import io
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from fmaudit.audit import Audit
 from fmaudit.report.escape import terminal
 from fmaudit.report.numbers import NumberView
 from fmaudit.report.sections import ProbeSection
 from fmaudit.report.view import ReportView, report_view
+from fmaudit.schema import Audit
 
 MIN_WIDTH = 60
 

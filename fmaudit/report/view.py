@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fmaudit.audit import Audit, InstrumentCard, Measurement, Subject
 from fmaudit.canonical import digest_bytes
 from fmaudit.report.banner import Banner, banner
 from fmaudit.report.findings import KeyNumber, key_numbers
 from fmaudit.report.index import AuditIndex, Question, flat_pairs, question_of, short_digest, without_paths
 from fmaudit.report.numbers import share
 from fmaudit.report.sections import ProbeSection, probe_sections
+from fmaudit.schema import Audit, InstrumentCard, Measurement, Subject
 
 _FAMILY_ORDER = ("memorization", "bias", "toxicity", "downstream")
 

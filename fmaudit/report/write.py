@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmaudit.audit import Audit, read_audit
 from fmaudit.errors import UsageError
 from fmaudit.evidence.atomic import write_atomically
 from fmaudit.report.evidence import EvidenceSample
+from fmaudit.schema import Audit, read_audit
 
 FORMATS = ("html", "md")
 

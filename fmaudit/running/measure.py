@@ -12,13 +12,14 @@ from fmaudit.engines.base import Ask, Engine
 from fmaudit.errors import EngineError, FmauditError, ProbeError
 from fmaudit.evidence.directory import RunDirectory
 from fmaudit.evidence.responses import encode_responses
-from fmaudit.evidence.rows import Row, cleaned
+from fmaudit.evidence.rows import Row, cleaned, read_counts
 from fmaudit.instruments import Instrument
 from fmaudit.plan import Block, PlannedMeasurement
 from fmaudit.probe import Item, Observation, Probe
 from fmaudit.requests import Failure, Generate, Generation, Generations, InstrumentScore, Response
 
 _LOGGER = logging.getLogger(__name__)
+EVENTS, NEAR_TIES = "backoff_events", "rows_near_tie"
 NEAR_TIE = 1e-4
 """Margin below which another batch composition may change an outcome or a text."""
 
@@ -71,8 +72,6 @@ def measure(
     rows cannot be written; finished blocks stay.
     """
     plans: list[Mapping[str, Any]] = []
-    near_ties = 0
-    before = len(engine.backoff.events)
     pending = {block.index for block in pending_blocks(planned, target)}
     for block in planned.blocks():
         asks = _asks(planned.probe, block)
@@ -86,14 +85,31 @@ def measure(
         )
         if block.index not in pending:
             continue
+        before = len(engine.backoff.events)
         responses = _scored(_answers(engine, asks, target, tick), instrument)
         rows = _rows(planned.probe, block, asks, responses)
-        if len(engine.backoff.events) > before:
-            near_ties += sum(_near_tie(entry) for entry in rows)
         target.run.write_block(
-            target.subject, target.key, block.index, [row for row, _ in rows], planned.probe.measures
+            target.subject,
+            target.key,
+            block.index,
+            [row for row, _ in rows],
+            planned.probe.measures,
+            _backoff_counts(engine, before, rows),
         )
-    return MeasurementLog(tuple(plans), len(engine.backoff.events) - before, near_ties)
+    counts = read_counts(target.run.evidence(target.subject, target.key))
+    return MeasurementLog(tuple(plans), counts.get(EVENTS, 0), counts.get(NEAR_TIES, 0))
+
+
+def _backoff_counts(
+    engine: Engine, before: int, rows: Sequence[tuple[Row, tuple[Response, ...]]]
+) -> dict[str, int]:
+    # Kept with the rows, so that a kill between two blocks loses no count.
+    if not engine.backoff.events:
+        return {}
+    return {
+        EVENTS: len(engine.backoff.events) - before,
+        NEAR_TIES: sum(_near_tie(entry) for entry in rows),
+    }
 
 
 def _asks(probe: Probe, block: Block) -> list[Ask]:

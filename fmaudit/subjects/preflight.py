@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fmaudit.errors import SubjectError
+from fmaudit.memory import is_out_of_memory
 from fmaudit.subjects.digest import weights_digest
 from fmaudit.subjects.files import locate
 from fmaudit.subjects.logits import are_finite, bit_equal, largest_change, probe_logits, same_logits
@@ -71,8 +72,16 @@ def preflight(
 
 
 def _checked_logits(subject: LoadedSubject) -> Sequence[Any]:
-    with subject.active() as model:
-        logits = probe_logits(model, subject.tokenizer, subject.kind)
+    try:
+        with subject.active() as model:
+            logits = probe_logits(model, subject.tokenizer, subject.kind)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise SubjectError(
+            f"model {subject.name!r} does not fit into the memory of {subject.device}; "
+            "name a smaller --dtype or another --device"
+        ) from error
     if not are_finite(logits):
         raise SubjectError(
             f"model {subject.name!r} answers with NaN or infinity on an ordinary sentence; "

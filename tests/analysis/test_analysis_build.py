@@ -11,7 +11,6 @@ import pytest
 from fmaudit.analysis import build
 from fmaudit.analysis.build import build_audit
 from fmaudit.analysis.tables import read_answers
-from fmaudit.audit import Audit, Comparison, Estimate
 from fmaudit.data import Dataset
 from fmaudit.errors import ExecutionError
 from fmaudit.evidence.directory import RunDirectory
@@ -19,6 +18,7 @@ from fmaudit.plan import BLOCK_ITEMS
 from fmaudit.probe import Binary, Contrast, Item, Mean, Observation, Probe, Rate, Real, probe
 from fmaudit.requests import Failure, Request, Response, Score, TokenScores
 from fmaudit.running.measure import Target, measure
+from fmaudit.schema import Audit, Comparison, Estimate
 from fmaudit_probes.memorization.canary import CANARY, Canary
 
 

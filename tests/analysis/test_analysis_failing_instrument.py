@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from fmaudit.analysis.build import build_audit
-from fmaudit.audit import Estimate, InstrumentCard
 from fmaudit.errors import ExitCode
 from fmaudit.evidence.directory import RunDirectory
 from fmaudit.gate.evaluate import evaluate
 from fmaudit.gate.policy import parse_policy
 from fmaudit.requests import Generate, Generation, Generations, InstrumentScore, Request, Response
+from fmaudit.schema import Estimate, InstrumentCard
 from fmaudit_probes.toxicity.prompted import PromptedToxicity
 
 PROMPTS, SAMPLES = 300, 4

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fmaudit.audit import Audit
 from fmaudit.gate.policy import PolicyFile, parse_policy
+from fmaudit.schema import Audit
 
 
 def number(value: float, half: float, /, **fields: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fmaudit.audit import Audit
+from fmaudit.schema import Audit
 
 HOSTILE = [
     "<script>document.title='owned'</script>",
