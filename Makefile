@@ -52,7 +52,7 @@ test: setup ## run the tests
 	$(PYTEST) -n $(JOBS)
 
 test-slow: setup ## run the tests that take minutes
-	$(PYTEST) -m 'slow and not gpu'
+	$(PYTEST) -n $(JOBS) -m 'slow and not gpu'
 
 check: .make/setup ## lint, types, import contracts
 	$(BIN)/ruff check .
