@@ -292,10 +292,11 @@ def test_interrupted_run_keeps_what_was_measured_and_goes_on(fmaudit, models, tm
     assert fmaudit(*arguments, tmp_path / "whole").code == 0
     write, written = RunDirectory.write_block, []
 
-    def interrupted(self, subject, key, block, rows, measures):
+    def interrupted(self, *block):
         if written:
             raise KeyboardInterrupt
-        write(self, subject, key, block, rows, measures)
+        write(self, *block)
+        subject, key, *_ = block
         written.append(self.evidence(subject, key))
 
     run = tmp_path / "run"
