@@ -51,6 +51,15 @@ class PlannedMeasurement:
         """Whether a limit cut the items."""
         return len(self.items) < self.available
 
+    @property
+    def sampled(self) -> bool:
+        """Whether another seed would give other answers."""
+        return any(
+            decoding["temperature"] > 0
+            for decoding in self.question()["decoding"]
+            if decoding["kind"] == "generate"
+        )
+
     def blocks(self) -> Iterator[Block]:
         """The items in blocks of the random order."""
         for index, start in enumerate(range(0, len(self.items), BLOCK_ITEMS)):

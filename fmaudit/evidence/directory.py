@@ -17,6 +17,7 @@ from fmaudit.probe import Measure
 RUN_FILE = "run.json"
 MANIFEST_FILE = "manifest.json"
 AUDIT_FILE = "audit.json"
+RETEST_SUFFIX = "#retest"
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,11 @@ class RunDirectory:
 
     def _part(self, subject: str, key: str, block: int) -> Path:
         return self.evidence(subject, key) / f"part-{block:05d}.parquet"
+
+
+def retest_key(key: str) -> str:
+    """Name of the evidence folder of a measurement's independent replicate."""
+    return key + RETEST_SUFFIX
 
 
 def open_run_directory(path: Path, plan: Mapping[str, Any]) -> tuple[RunDirectory, dict[str, Any]]:

@@ -14,7 +14,7 @@ from fmaudit.instruments import Instrument
 from fmaudit.plan import PlannedMeasurement
 from fmaudit.running.choices import chosen_instrument, planned_measurements
 from fmaudit.running.environment import environment, now, tool
-from fmaudit.running.measure import Target, measure, pending_blocks
+from fmaudit.running.measure import MeasurementLog, Target, measure, pending_blocks
 from fmaudit.running.options import Progress, RunOptions
 from fmaudit.running.parties import ANSWERS, Party, asked_kinds, can_answer, checked, open_parties, to_record
 from fmaudit.subjects import LoadOptions
@@ -112,6 +112,7 @@ def _begun(
             "measurements": [],
             "instruments": [instrument.card.model_dump(mode="json")] if instrument else [],
             "policy": _locked_policy(options),
+            "retests": [],
             "backoff": {"events": 0, "rows_near_tie": 0},
             "looks": 0,
             "sessions": [],
@@ -159,8 +160,51 @@ def _measure_all(
             ]
             run.state["measurements"] = [*others, record]
             run.save()
+        if party.role == "base" and any(other.role == "reference" for other in parties):
+            _retest(run, party, planned, instrument)
     for party in parties:
         party.subject.release()
+
+
+def _retest(
+    run: _Run, base: Party, planned: Sequence[PlannedMeasurement], instrument: Instrument | None
+) -> None:
+    """Answer what is sampled a second time: the base's agreement with itself bounds every copy fraction."""
+    measured = {
+        entry["key"]
+        for entry in run.state["measurements"]
+        if entry["subject"] == base.id and entry["state"] == "measured"
+    }
+    for entry in planned:
+        if entry.key not in measured or entry.key in run.state.setdefault("retests", []) or not entry.sampled:
+            continue
+        target = Target(run.directory, base.id, entry.key, replicate=1)
+        used = instrument if entry.probe.instruments else None
+        try:
+            _answer(run, base, entry, target, used, f"{base.id}  {entry.key} (retest)")
+        except (ProbeError, EngineError) as error:
+            run.failures.append(f"retest: {error}")
+            continue
+        run.state["retests"] = [*run.state["retests"], entry.key]
+        run.save()
+
+
+def _answer(
+    run: _Run,
+    party: Party,
+    entry: PlannedMeasurement,
+    target: Target,
+    instrument: Instrument | None,
+    label: str,
+) -> MeasurementLog:
+    blocks = pending_blocks(entry, target)
+    run.progress.start(
+        label, sum(len(entry.probe.requests(item)) for block in blocks for item in block.items)
+    )
+    try:
+        return measure(entry, target, _engine(run, party, target.replicate), instrument, run.progress.advance)
+    finally:
+        run.progress.finish()
 
 
 def _measure_one(
@@ -177,18 +221,11 @@ def _measure_one(
         return _record(party, entry, "unmeasured", no_instrument)
     used = instrument if entry.probe.instruments else None
     target = Target(run.directory, party.id, entry.key)
-    blocks = pending_blocks(entry, target)
-    run.progress.start(
-        f"{party.id}  {entry.key}",
-        sum(len(entry.probe.requests(item)) for block in blocks for item in block.items),
-    )
     try:
-        log = measure(entry, target, _engine(run, party), used, run.progress.advance)
+        log = _answer(run, party, entry, target, used, f"{party.id}  {entry.key}")
     except (ProbeError, EngineError) as error:
         run.failures.append(str(error))
         return _record(party, entry, "failed", str(error))
-    finally:
-        run.progress.finish()
     run.state["backoff"]["events"] += log.backoff_events
     run.state["backoff"]["rows_near_tie"] += log.rows_near_tie
     record = _record(party, entry, "measured", "")
@@ -198,12 +235,12 @@ def _measure_one(
     return record
 
 
-def _engine(run: _Run, party: Party) -> Any:
+def _engine(run: _Run, party: Party, replicate: int) -> Any:
     from fmaudit.engines.base import EngineSettings
     from fmaudit.engines.transformers_engine import TransformersEngine
 
     subject, plan = party.subject, run.state["plan"]
-    settings = EngineSettings(token_budget=plan["token_budget"], seed=plan["seed"])
+    settings = EngineSettings(token_budget=plan["token_budget"], seed=plan["seed"] + replicate)
     return TransformersEngine(
         subject.model,
         subject.tokenizer,

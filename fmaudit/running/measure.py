@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from fmaudit.canonical import digest
 from fmaudit.engines.base import Ask, Engine
 from fmaudit.errors import EngineError, FmauditError, ProbeError
-from fmaudit.evidence.directory import RunDirectory
+from fmaudit.evidence.directory import RunDirectory, retest_key
 from fmaudit.evidence.responses import encode_responses
 from fmaudit.evidence.rows import Row, cleaned, read_counts
 from fmaudit.instruments import Instrument
@@ -34,11 +34,17 @@ class PlanningEngine(Engine, Protocol):
 
 @dataclass(frozen=True)
 class Target:
-    """Where the rows of a measurement go."""
+    """Where the rows of a measurement go; ``replicate`` above 0 is a retest of the same protocol."""
 
     run: RunDirectory
     subject: str
     key: str
+    replicate: int = 0
+
+    @property
+    def folder(self) -> str:
+        """Name of the evidence folder within the subject."""
+        return retest_key(self.key) if self.replicate else self.key
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ def pending_blocks(planned: PlannedMeasurement, target: Target) -> list[Block]:
     return [
         block
         for block in planned.blocks()
-        if not target.run.has_block(target.subject, target.key, block.index)
+        if not target.run.has_block(target.subject, target.folder, block.index)
     ]
 
 
@@ -87,16 +93,16 @@ def measure(
             continue
         before = len(engine.backoff.events)
         responses = _scored(_answers(engine, asks, target, tick), instrument)
-        rows = _rows(planned.probe, block, asks, responses)
+        rows = _rows(planned.probe, block, asks, responses, target.replicate)
         target.run.write_block(
             target.subject,
-            target.key,
+            target.folder,
             block.index,
             [row for row, _ in rows],
             planned.probe.measures,
             _backoff_counts(engine, before, rows),
         )
-    counts = read_counts(target.run.evidence(target.subject, target.key))
+    counts = read_counts(target.run.evidence(target.subject, target.folder))
     return MeasurementLog(tuple(plans), counts.get(EVENTS, 0), counts.get(NEAR_TIES, 0))
 
 
@@ -171,7 +177,7 @@ def _with_score(sample: Generation, instrument: str, score: InstrumentScore) -> 
 
 
 def _rows(
-    probe: Probe, block: Block, asks: Sequence[Ask], responses: Sequence[Response]
+    probe: Probe, block: Block, asks: Sequence[Ask], responses: Sequence[Response], replicate: int
 ) -> list[tuple[Row, tuple[Response, ...]]]:
     rows: list[tuple[Row, tuple[Response, ...]]] = []
     start = 0
@@ -185,7 +191,7 @@ def _rows(
                 item=item,
                 position=block.start + offset,
                 block=block.index,
-                seed=0,
+                seed=replicate,
                 observation=cleaned(observation, probe.measures),
                 responses=encode_responses(answers, observation.sample),
             )

@@ -1,36 +1,38 @@
-"""The schema of ``audit.json``: the contract that every reader after it relies on.
-
-Canonical results of a run: no wall-clock time, no policy result, no absolute
-path, user or host name; NaN never, ``null`` with a reason.
-"""
+"""The whole of ``audit.json``: subjects, measurements, metrics, estimates and what was concluded of them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from fmaudit.canonical import canonical_bytes
 from fmaudit.errors import UsageError
+from fmaudit.schema.pedigree import Calibration, Comparison, Homogenization
+from fmaudit.schema.records import Numbers, Quantity, Record, State
 
 SCHEMA = "fmaudit/1"
-State = Literal["measured", "unmeasured", "unmeasurable"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Lineage(Record):
+    """Which subject this one was adapted from, as declared, and what was verified.
 
-
-class Lineage(_Record):
-    """Which subject this one was adapted from, as declared, and what was verified."""
+    ``verified`` speaks of ``declared``, ``from_base`` of the audit's base: True
+    where it is a descendant, False where that was refuted, None where neither is
+    shown. ``group``: references of one group are kin and count as one.
+    """
 
     declared: str | None = None
     verified: bool | None = None
     evidence: str = ""
+    from_base: bool | None = None
+    from_base_evidence: str = ""
+    group: str = ""
+    divergence_bits: Quantity | None = None
 
 
-class Subject(_Record):
+class Subject(Record):
     """One audited model; ``digest`` covers weights, adapter, tokenizer and chat template."""
 
     id: str
@@ -46,7 +48,7 @@ class Subject(_Record):
     notes: list[str] = Field(default_factory=list)
 
 
-class DatasetRef(_Record):
+class DatasetRef(Record):
     """The data set a measurement asked; ``pinned`` says whether it matches its card."""
 
     id: str
@@ -60,7 +62,7 @@ class DatasetRef(_Record):
     limits: list[str] = Field(default_factory=list)
 
 
-class Measurement(_Record):
+class Measurement(Record):
     """One probe, variant and data set under one protocol, for one subject."""
 
     id: str
@@ -83,7 +85,7 @@ class Measurement(_Record):
     limits: list[str] = Field(default_factory=list)
 
 
-class MetricInfo(_Record):
+class MetricInfo(Record):
     """What a number is: ``id`` is ``probe/metric``."""
 
     id: str
@@ -99,38 +101,6 @@ class MetricInfo(_Record):
     headline: bool = False
 
 
-class Resampling(_Record):
-    """How an interval was resampled."""
-
-    draws: int
-    seed: int
-
-
-class Numbers(_Record):
-    """A value and everything it may not travel without."""
-
-    state: State
-    reason: str = ""
-    value: float | None = None
-    lower: float | None = None
-    upper: float | None = None
-    level: float = 0.95
-    adjusted_level: float | None = None
-    method: str = ""
-    resampling: Resampling | None = None
-    estimand: str = ""
-    n: int = 0
-    n_eff: float = 0.0
-    clusters: dict[str, int] = Field(default_factory=dict)
-    samples_per_item: int = 1
-    coverage: float = 0.0
-    worst: tuple[float, float] | None = None
-    worst_interval: tuple[float, float] | None = None
-    mde: float | None = None
-    conclusive: bool = True
-    p: float | None = None
-
-
 class Estimate(Numbers):
     """One metric of one subject, overall (empty ``slice``) or at one slice level."""
 
@@ -141,7 +111,7 @@ class Estimate(Numbers):
     slice: dict[str, str] = Field(default_factory=dict)
 
 
-class Term(_Record):
+class Term(Record):
     """One signed part of a contrast."""
 
     subject: str
@@ -161,44 +131,7 @@ class ContrastResult(Numbers):
     headline: bool = False
 
 
-class PairedTable(_Record):
-    """Paired 0/1 outcomes: first digit base, second digit adapted, 1 = defect."""
-
-    n11: int
-    n10: int
-    n01: int
-    n00: int
-
-
-class Margins(_Record):
-    """Which margins a verdict used, and who declared them."""
-
-    eps: float | None = None
-    delta: float | None = None
-    source: str = ""
-
-
-class Comparison(Numbers):
-    """One metric, base against adapted, on the items both answered; the numbers are the change."""
-
-    id: str
-    base: str
-    adapted: str
-    measurement: str
-    metric: str
-    slice: dict[str, str] = Field(default_factory=dict)
-    base_value: float | None = None
-    adapted_value: float | None = None
-    table: PairedTable | None = None
-    copy_fraction: None = None
-    retention: None = None
-    margins: Margins = Margins()
-    verdict: Literal["association", "inconclusive", "unmeasured"]
-    direction: Literal["rose", "fell", "no change shown", "unknown"] = "unknown"
-    flags: list[str] = Field(default_factory=list)
-
-
-class InstrumentCard(_Record):
+class InstrumentCard(Record):
     """What an instrument is and how often it is wrong."""
 
     id: str
@@ -214,7 +147,7 @@ class InstrumentCard(_Record):
     groups: dict[str, float] = Field(default_factory=dict)
 
 
-class Audit(_Record):
+class Audit(Record):
     """The whole of ``audit.json``."""
 
     schema_: str = Field(default=SCHEMA, alias="schema")
@@ -226,6 +159,8 @@ class Audit(_Record):
     estimates: list[Estimate]
     contrasts: list[ContrastResult]
     comparisons: list[Comparison]
+    homogenization: list[Homogenization] = Field(default_factory=list)
+    calibrations: list[Calibration] = Field(default_factory=list)
     instruments: list[InstrumentCard]
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)

@@ -1,0 +1,209 @@
+"""What ``audit.json`` says of base against adapted subject: pairs, pedigree, families, calibration."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from fmaudit.schema.records import Numbers, Quantity, Record
+
+
+class PairedTable(Record):
+    """Paired 0/1 outcomes: first digit base, second digit adapted, 1 = defect."""
+
+    n11: int
+    n10: int
+    n01: int
+    n00: int
+
+
+class Margins(Record):
+    """Which margins a verdict used, and who declared them."""
+
+    eps: float | None = None
+    delta: float | None = None
+    source: str = ""
+
+
+class Span(Record):
+    """Two ends."""
+
+    lower: float | None = None
+    upper: float | None = None
+
+
+class ReferenceSlope(Record):
+    """What one reference showed, or why it was not used."""
+
+    subject: str
+    used: bool
+    slope: float | None = None
+    lineage: str = ""
+    matched_by: str = ""
+    reason: str = ""
+
+
+class Placebo(Record):
+    """Rank of the copy fraction among the references' own; ``floor`` is the least p it could have had."""
+
+    p: float
+    floor: float
+    decisive: bool
+
+
+class CopyFraction(Record):
+    """Share of the base's item outcomes that the adapted subject repeats beyond unrelated references.
+
+    ``conditional``: these references as given. ``verdict_interval``: with the
+    variation between reference lineages, from ``verdict_source``.
+    """
+
+    value: float | None = None
+    level: float = 0.95
+    conditional: Span = Span()
+    verdict_interval: Span = Span()
+    verdict_source: str = ""
+    leave_one_out: Span | None = None
+    slope_adapted: float | None = None
+    slope_self: float | None = None
+    slope_reference: float | None = None
+    references: list[ReferenceSlope] = Field(default_factory=list)
+    lineages: int = 0
+    placebo: Placebo | None = None
+    reason: str = ""
+
+
+class Equivalence(Record):
+    """Two one-sided tests of a change within plus or minus ``margin``."""
+
+    margin: float
+    p: float | None = None
+    equivalent: bool = False
+    level: float = 0.9
+    lower: float | None = None
+    upper: float | None = None
+
+
+class Profile(Record):
+    """Whether base and adapted subject fail on the same slices: rank correlation of their disparities."""
+
+    column: str
+    slices: int
+    spearman: Quantity
+    cosine: Quantity
+    disattenuated: float | None = None
+
+
+class Severity(Record):
+    """Severity on the items both fail: mean change, and the shares that moved beyond retest noise."""
+
+    n: int
+    change: Quantity
+    noise: float | None = None
+    amplified: Quantity | None = None
+    mitigated: Quantity | None = None
+    reason: str = ""
+
+
+class Agreement(Record):
+    """How base and adapted subject agree item by item, corrected for chance and not."""
+
+    persistence: Quantity
+    introduction: Quantity
+    repair: Quantity
+    flips: Quantity
+    negative_flips: Quantity
+    slope: Quantity
+    kappa: Quantity
+
+
+Verdict = Literal[
+    "inherited",
+    "coincident",
+    "association",
+    "amplified",
+    "mitigated",
+    "introduced",
+    "repaired",
+    "changed, size unresolved",
+    "clean",
+    "inconclusive",
+    "unmeasured",
+]
+
+
+class Comparison(Numbers):
+    """One metric on the items two subjects answered; the numbers are the change.
+
+    ``step``: ``from_base`` compares with the audit's base; ``from_parent`` with
+    the subject this one was adapted from, where that is another.
+    ``family``: the family of claims its verdict was corrected in, with its size.
+    """
+
+    id: str
+    base: str
+    adapted: str
+    measurement: str
+    metric: str
+    slice: dict[str, str] = Field(default_factory=dict)
+    base_value: float | None = None
+    adapted_value: float | None = None
+    step: Literal["from_base", "from_parent"] = "from_base"
+    table: PairedTable | None = None
+    agreement: Agreement | None = None
+    copy_fraction: CopyFraction | None = None
+    retention: Quantity | None = None
+    equivalence: Equivalence | None = None
+    profiles: list[Profile] = Field(default_factory=list)
+    severity: Severity | None = None
+    margins: Margins = Margins()
+    family: str = ""
+    family_size: int = 0
+    items_needed: int | None = None
+    verdict: Verdict
+    verdict_reason: str = ""
+    direction: Literal["rose", "fell", "no change shown", "unknown"] = "unknown"
+    flags: list[str] = Field(default_factory=list)
+
+
+class Homogenization(Record):
+    """How often all subjects of a family fail together, beside unrelated subjects of the same number.
+
+    ``ratio`` is observed over expected under independence. ``histogram``: share of
+    items by number of subjects that fail; ``independent``: the same if they failed
+    independently (Poisson-binomial). ``family_effect``: ``ratio`` over ``control_ratio``.
+    """
+
+    id: str
+    measurement: str
+    metric: str
+    subjects: list[str]
+    control_subjects: list[str] = Field(default_factory=list)
+    n: int = 0
+    observed: float | None = None
+    expected: float | None = None
+    ratio: Quantity
+    control_ratio: Quantity
+    family_effect: Quantity
+    histogram: list[float] = Field(default_factory=list)
+    independent: list[float] = Field(default_factory=list)
+    group_forms: dict[str, float | None] = Field(default_factory=dict)
+    reason: str = ""
+
+
+class Calibration(Record):
+    """What a probe found on specimens of known dose: its power and its false alarms."""
+
+    probe: str
+    probe_version: int
+    defect: str
+    n: int
+    doses: list[float]
+    response: list[Quantity]
+    power_items: list[Quantity]
+    power_seeds: list[Quantity]
+    smallest_dose_found: float | None = None
+    false_alarms: Quantity
+    training_seeds: int
+    recipe: str = ""

@@ -1,0 +1,61 @@
+"""Numbers as ``audit.json`` holds them: a value and everything it may not travel without."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+State = Literal["measured", "unmeasured", "unmeasurable"]
+
+
+class Record(BaseModel):
+    """Frozen, and strict about its fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Quantity(Record):
+    """A number with its interval; ``reason`` says why it has none."""
+
+    value: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    level: float = 0.95
+    method: str = ""
+    reason: str = ""
+
+
+class Resampling(Record):
+    """How an interval was resampled."""
+
+    draws: int
+    seed: int
+
+
+class Numbers(Record):
+    """A value and everything it may not travel without."""
+
+    state: State
+    reason: str = ""
+    value: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    level: float = 0.95
+    adjusted_level: float | None = None
+    adjusted_lower: float | None = None
+    adjusted_upper: float | None = None
+    method: str = ""
+    resampling: Resampling | None = None
+    estimand: str = ""
+    n: int = 0
+    n_eff: float = 0.0
+    clusters: dict[str, int] = Field(default_factory=dict)
+    samples_per_item: int = 1
+    coverage: float = 0.0
+    worst: tuple[float, float] | None = None
+    worst_interval: tuple[float, float] | None = None
+    mde: float | None = None
+    conclusive: bool = True
+    p: float | None = None
+    p_adjusted: float | None = None
