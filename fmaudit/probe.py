@@ -111,12 +111,15 @@ class Rate:
     """Weighted share of items whose binary measure is 1.
 
     ``ideal`` is set where the best value is a target (0.5 for a preference).
-    ``eps`` is the tolerated defect, ``delta`` the change that matters.
+    ``eps`` is the tolerated defect, ``delta`` the change that matters. ``where``
+    names the slice column and level whose items carry the defect, where the
+    others are its controls: the overall rate is theirs alone.
     """
 
     id: str
     of: str = "outcome"
     reduce: Reduce = Reduce()
+    where: tuple[str, str] | None = None
     direction: Direction = "lower_is_better"
     ideal: float | None = None
     eps: float | None = None

@@ -13,6 +13,7 @@ from fmaudit.evidence.directory import RunDirectory, open_run_directory
 from fmaudit.instruments import Instrument
 from fmaudit.plan import PlannedMeasurement
 from fmaudit.running.choices import chosen_instrument, planned_measurements
+from fmaudit.running.descent import lineages
 from fmaudit.running.environment import environment, now, tool
 from fmaudit.running.measure import MeasurementLog, Target, measure, pending_blocks
 from fmaudit.running.options import Progress, RunOptions
@@ -80,7 +81,10 @@ def _plan(
 ) -> dict[str, Any]:
     device = load.resolve_device()
     return {
-        "subjects": {party.id: {"role": party.role, "digest": party.subject.digest} for party in parties},
+        "subjects": {
+            party.id: {"role": party.role, "digest": party.subject.digest, "parent": party.parent}
+            for party in parties
+        },
         "measurements": {
             entry.key: entry.question() | {"asked": len(entry.items)} for entry in planned if entry.items
         },
@@ -146,7 +150,11 @@ def _measure_all(
         (party.id, entry.key) not in done for party in parties for entry in to_record(party, planned)
     ):
         run.progress.say("checking the models")
-        run.state["subjects"] = checked(parties, run.options)
+        subjects = checked(parties, run.options)
+        found = lineages(parties, planned, run.options, run.progress)
+        run.state["subjects"] = [
+            entry | {"lineage": found.get(entry["id"], entry["lineage"])} for entry in subjects
+        ]
         run.save()
     for party in parties:
         for entry in to_record(party, planned):

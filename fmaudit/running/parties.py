@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fmaudit.errors import UsageError
 from fmaudit.plan import PlannedMeasurement
 from fmaudit.running.options import RunOptions
 from fmaudit.subjects import LoadedSubject, LoadOptions, open_subjects, parse_named_spec, preflight
+from fmaudit.subjects.spec import SubjectSpec
 
 
 @dataclass(frozen=True)
 class Party:
-    """One subject with its place in the audit."""
+    """One subject with its place in the audit; ``parent`` is what an adapted one was adapted from."""
 
     id: str
     role: str
     subject: LoadedSubject
+    parent: str | None = None
 
 
 def open_parties(
@@ -36,8 +39,40 @@ def open_parties(
         while name in ids:
             name, number = f"{wanted}-{number}", number + 1
         ids.append(name)
+    parents = [
+        _parent(name, role, spec, ids, roles) for name, role, spec in zip(ids, roles, specs, strict=True)
+    ]
+    _refuse_rings(dict(zip(ids, parents, strict=True)))
     subjects = open_subjects(specs, load)
-    return [Party(name, role, subject) for name, role, subject in zip(ids, roles, subjects, strict=True)]
+    return [Party(*place) for place in zip(ids, roles, subjects, parents, strict=True)]
+
+
+def _parent(name: str, role: str, spec: SubjectSpec, ids: Sequence[str], roles: Sequence[str]) -> str | None:
+    """The subject of the run that this one is declared to be adapted from."""
+    if role != "adapted":
+        if spec.parent is not None:
+            raise UsageError(
+                f"model {name!r}: ::parent= belongs to an adapted model; a {role} model has no parent"
+            )
+        return None
+    parent = spec.parent or "base"
+    known = [other for other, kind in zip(ids, roles, strict=True) if kind != "reference" and other != name]
+    if parent not in known:
+        raise UsageError(
+            f"model {name!r}: ::parent={parent} is no model of this run; name one of {', '.join(known)} "
+            "(adapted models are named by NAME=MODEL)"
+        )
+    return parent
+
+
+def _refuse_rings(parents: Mapping[str, str | None]) -> None:
+    for name in parents:
+        seen, place = {name}, parents[name]
+        while place is not None:
+            if place in seen:
+                raise UsageError(f"model {name!r} is its own ancestor by ::parent=; name each model's origin")
+            seen.add(place)
+            place = parents[place]
 
 
 def _is_alias(text: str, name: str) -> bool:
@@ -53,32 +88,23 @@ def checked(parties: Sequence[Party], options: RunOptions) -> list[dict[str, Any
     by_role: dict[str, list[LoadedSubject]] = {"base": [], "adapted": [], "reference": []}
     for party in parties:
         by_role[party.role].append(party.subject)
-    results = preflight(
+    preflight(
         by_role["base"][0], by_role["adapted"], by_role["reference"], allow_identical=options.allow_identical
     )
-    found = {id(result.subject): result for result in results}
-    records = []
-    for party in parties:
-        result = found[id(party.subject)]
-        declared = "base" if party.role == "adapted" else None
-        records.append(
-            {
-                "id": party.id,
-                "role": party.role,
-                "kind": party.subject.kind,
-                "name": party.subject.name,
-                "digest": party.subject.digest,
-                "base": declared,
-                "lineage": {
-                    "declared": declared,
-                    "verified": result.lineage_verified if declared else None,
-                    "evidence": result.lineage_evidence if declared else "",
-                },
-                "parts": dict(party.subject.parts),
-                "notes": list(party.subject.notes),
-            }
-        )
-    return records
+    return [
+        {
+            "id": party.id,
+            "role": party.role,
+            "kind": party.subject.kind,
+            "name": party.subject.name,
+            "digest": party.subject.digest,
+            "base": party.parent,
+            "lineage": {"declared": party.parent},
+            "parts": dict(party.subject.parts),
+            "notes": list(party.subject.notes),
+        }
+        for party in parties
+    ]
 
 
 ANSWERS = {"causal": {"score", "generate"}, "masked": {"fill"}, "classifier": {"classify"}}

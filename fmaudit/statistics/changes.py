@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import t
 
 from fmaudit.statistics.design import Clusters, Design, Floats, Ints, design
-from fmaudit.statistics.interval import Interval
-from fmaudit.statistics.levels import effective_rows, no_rows, signed_mean
+from fmaudit.statistics.interval import MIN_CLUSTERS, Interval
+from fmaudit.statistics.levels import RARE, effective_rows, no_rows, signed_mean
 from fmaudit.statistics.proportions import critical, exact_mcnemar, tango
-from fmaudit.statistics.ratios import STUDENTIZED_FROM, crossed_error, mean_terms
+from fmaudit.statistics.ratios import STUDENTIZED_FROM, crossed_error, mean_terms, spread_at, variance_freedom
 from fmaudit.statistics.resampling import sign_flip_p
+
+ChangeKind: TypeAlias = Literal["rate", "mean"]
+"""Which estimator a test belongs to: :func:`rate_change` or :func:`mean_change`."""
 
 
 def paired_table(base: npt.ArrayLike, adapted: npt.ArrayLike) -> tuple[int, int, int, int]:
@@ -44,8 +49,9 @@ def rate_change(
 
     Equal weights, 0/1 values and one row a cluster: Tango's score interval and
     exact McNemar. Otherwise a cluster bootstrap-t with a cluster sign-flip test;
-    where fewer than 10 clusters changed, Tango's interval on the effective
-    sample size. Several factors: as in :func:`mean_change`.
+    where fewer than 10 clusters changed, or few make up the variance (its degrees
+    of freedom are below 30), Tango's interval on the effective sample size, as Korn
+    and Graubard do for a rate. Several factors: as in :func:`mean_change`.
 
     Args:
         base: Shape (n,), in [0, 1].
@@ -62,13 +68,11 @@ def rate_change(
     Raises:
         ValueError: A value lies outside [0, 1], or shapes or weights do not fit.
     """
-    rows = design([base, adapted], weights, clusters)
+    rows = change_rows(base, adapted, weights, clusters, "rate")
     b, a = rows.columns
-    if rows.n and (min(b.min(), a.min()) < 0 or max(b.max(), a.max()) > 1):
-        raise ValueError("a rate has a value outside [0, 1]: use mean_change for a real measure")
     if not rows.n:
         return no_rows(rows, level, "change of rate")
-    if not rows.active and np.isin(rows.columns, (0.0, 1.0)).all() and np.ptp(rows.weights) == 0:
+    if _simple(rows):
         return _simple_change(rows, level)
     return _sparse_limits(rows, a - b, _change(rows, a - b, "change of rate", level, draws, seed))
 
@@ -102,11 +106,63 @@ def mean_change(
     Raises:
         ValueError: Values, shapes or weights do not fit.
     """
-    rows = design([base, adapted], weights, clusters)
+    rows = change_rows(base, adapted, weights, clusters, "mean")
     if not rows.n:
         return no_rows(rows, level, "change of mean")
     b, a = rows.columns
     return _change(rows, a - b, "change of mean", level, draws, seed)
+
+
+def change_rows(
+    base: npt.ArrayLike,
+    adapted: npt.ArrayLike,
+    weights: npt.ArrayLike | None,
+    clusters: Clusters | None,
+    kind: ChangeKind,
+) -> Design:
+    """The paired rows of a change, with the base's values in the first column.
+
+    Raises:
+        ValueError: ``kind`` is unknown, a rate lies outside [0, 1], or shapes or weights do not fit.
+    """
+    if kind not in ("rate", "mean"):
+        raise ValueError(f"a change of {kind!r} is unknown: use 'rate' or 'mean'")
+    rows = design([base, adapted], weights, clusters)
+    values = np.concatenate(rows.columns)
+    if kind == "rate" and rows.n and (values.min() < 0 or values.max() > 1):
+        raise ValueError("a rate has a value outside [0, 1]: use mean_change for a real measure")
+    return rows
+
+
+def limits_at(
+    rows: Design, kind: ChangeKind, draws: int, seed: int
+) -> tuple[str, Callable[[float], tuple[float, float] | None]]:
+    """Method, and the limits of :func:`rate_change` or :func:`mean_change` at any level.
+
+    All levels use the same draws. Only for at least one row; None where there is no interval.
+    """
+    if kind == "rate" and _simple(rows):
+        _, n10, n01, _ = paired_table(*rows.columns)
+        return "Tango score", lambda level: tango(n01, n10, rows.n, level)
+    change = rows.columns[1] - rows.columns[0]
+    spread = spread_at(rows, mean_terms(rows, change), draws, seed)
+    found = spread(0.95)
+    if kind == "rate" and _sparse(rows, change, found.se):
+        return "Tango score on the effective sample size", _sparse_at(rows, change, found.se)
+
+    def limits(level: float) -> tuple[float, float] | None:
+        at = spread(level)
+        return None if at.lower is None or at.upper is None else (at.lower, at.upper)
+
+    return found.method, limits
+
+
+def _simple(rows: Design) -> bool:
+    return bool(
+        not rows.active
+        and np.isin(rows.columns, (0.0, 1.0)).all()
+        and rows.weights.min() == rows.weights.max()
+    )
 
 
 def unit_sums(codes: Ints, products: Floats, units: int) -> Floats:
@@ -163,20 +219,47 @@ def _simple_change(rows: Design, level: float) -> Interval:
     )
 
 
-def _sparse_limits(rows: Design, change: Floats, interval: Interval) -> Interval:
-    """Tango's limits on the effective sample size where too few clusters changed to resample them."""
+def _freedom(rows: Design, change: Floats) -> float:
+    """Degrees of freedom of the variance of the change; of the scarcest factor."""
+    terms = mean_terms(rows, change)
+    if not rows.active:
+        return variance_freedom(terms)
+    return min(variance_freedom(terms.totals(rows.codes[f], rows.levels[f])) for f in rows.active)
+
+
+def _sparse(rows: Design, change: Floats, se: float | None) -> bool:
+    """Whether too few clusters changed, or too few make up the variance, to resample them."""
     changed = rows.weights * (change != 0)
     per_factor = [np.bincount(rows.codes[f], changed, rows.levels[f]) for f in rows.active] or [changed]
-    if min(int((c > 0).sum()) for c in per_factor) >= STUDENTIZED_FROM and interval.se:
-        return interval
+    moving = min(int((c > 0).sum()) for c in per_factor)
+    return moving < STUDENTIZED_FROM or not se or _freedom(rows, change) < MIN_CLUSTERS
+
+
+def _sparse_at(rows: Design, change: Floats, se: float | None) -> Callable[[float], tuple[float, float]]:
+    """Tango's limits on the effective sample size, at any level."""
     total = rows.weights.sum()
+    gained = float(rows.weights @ np.maximum(change, 0) / total)
+    lost = float(rows.weights @ np.maximum(-change, 0) / total)
+    n_eff = effective_rows(rows, mean_terms(rows, change), se)
+    units = max(rows.effective_units(), 2.0) - 1
+    if se:
+        fractional = not np.isin(change, (-1.0, 0.0, 1.0)).all() and (gained + lost) * rows.n >= RARE
+        matched = (gained + lost - (gained - lost) ** 2) / se**2
+        n_eff = matched if fractional else min(matched, float(rows.n))
+        units = max(min(units, _freedom(rows, change)), 1.0)
+
+    def limits(level: float) -> tuple[float, float]:
+        adjusted = n_eff * (critical(level) / critical(level, units)) ** 2
+        return tango(gained * adjusted, lost * adjusted, adjusted, level)
+
+    return limits
+
+
+def _sparse_limits(rows: Design, change: Floats, interval: Interval) -> Interval:
+    if not _sparse(rows, change, interval.se):
+        return interval
     terms = mean_terms(rows, change)
-    n_eff = effective_rows(rows, terms, interval.se)
-    units = max(rows.effective_units(), 2.0)
-    adjusted = n_eff * (critical(interval.level) / critical(interval.level, units - 1)) ** 2
-    gained = float(rows.weights @ np.maximum(change, 0) / total) * adjusted
-    lost = float(rows.weights @ np.maximum(-change, 0) / total) * adjusted
-    lower, upper = tango(gained, lost, adjusted, interval.level)
+    lower, upper = _sparse_at(rows, change, interval.se)(interval.level)
     value = terms.value()
     conclusive, reason = rows.verdict()
     test = interval.method.partition("; ")[2]
@@ -185,7 +268,7 @@ def _sparse_limits(rows: Design, change: Floats, interval: Interval) -> Interval
         lower=min(lower, value),
         upper=max(upper, value),
         method=f"Tango score on the effective sample size; {test}",
-        n_eff=n_eff,
+        n_eff=effective_rows(rows, terms, interval.se),
         se=interval.se or (upper - lower) / (2 * critical(interval.level)),
         draws=None,
         conclusive=conclusive,

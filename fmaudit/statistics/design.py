@@ -170,8 +170,17 @@ def _check(values: Sequence[Floats], w: Floats, clusters: Clusters, size: int) -
 
 
 def _codes(labels: npt.NDArray[np.generic]) -> tuple[Ints, int]:
-    levels, codes = np.unique(labels.astype(str), return_inverse=True)
-    return codes.astype(np.int64), len(levels)
+    # Sorting every row's text is slow: only the distinct ones are sorted.
+    if labels.dtype.kind in "biu":
+        distinct, first = np.unique(labels, return_inverse=True)
+        texts = distinct.astype(str)
+    else:
+        index: dict[str, int] = {}
+        rows = labels.astype(str).tolist()
+        first = np.fromiter((index.setdefault(text, len(index)) for text in rows), np.int64, len(rows))
+        texts = np.array(list(index), dtype=str)
+    levels, rank = np.unique(texts, return_inverse=True)
+    return rank[first].astype(np.int64), len(levels)
 
 
 def _active(codes: Mapping[str, Ints], levels: Mapping[str, int]) -> tuple[str, ...]:

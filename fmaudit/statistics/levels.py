@@ -10,7 +10,14 @@ import numpy.typing as npt
 from fmaudit.statistics.design import Clusters, Design, Floats, design, kish
 from fmaudit.statistics.interval import Interval
 from fmaudit.statistics.proportions import clopper_pearson, critical, korn_graubard, wilson
-from fmaudit.statistics.ratios import Terms, crossed_error, jackknife_variance, mean_terms, spread
+from fmaudit.statistics.ratios import (
+    Terms,
+    crossed_error,
+    jackknife_variance,
+    mean_terms,
+    spread,
+    variance_freedom,
+)
 
 RARE = 10.0
 """Expected events or non-events below which normal approximations are not used."""
@@ -30,7 +37,8 @@ def rate(
     Equal weights and one row a cluster: Wilson, or Clopper-Pearson below 10
     events or non-events. Otherwise Korn and Graubard's exact interval on the
     effective sample size, whose variance is a delete-one-cluster jackknife, or a
-    crossed bootstrap for several factors.
+    crossed bootstrap for several factors. Its degrees of freedom are those of the
+    clusters, or fewer where few clusters make up the variance (rare events).
 
     Args:
         values: Shape (n,), in [0, 1], usually 0 or 1; without NaN.
@@ -190,7 +198,9 @@ def rate_spread(rows: Design, values: Floats, level: float, draws: int, seed: in
         variance = se**2
     else:
         codes, units = rows.units()
-        variance, df = jackknife_variance(terms.totals(codes, units)), rows.effective_units() - 1
+        totals = terms.totals(codes, units)
+        variance = jackknife_variance(totals)
+        df = min(rows.effective_units() - 1, variance_freedom(totals))
     least = min(rows.effective_units(), kish(rows.weights))
     source = "crossed-factor bootstrap" if resampled else "jackknife"
     method = f"Korn-Graubard ({source} variance)"

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 
 from scipy.optimize import brentq
-from scipy.stats import beta, binom, norm, t
+from scipy.special import betaincinv, ndtri, stdtrit
+from scipy.stats import binom
 
 
 def critical(level: float, df: float = math.inf) -> float:
     """Two-sided critical value of Student's t; of the normal for infinite ``df``."""
     tail = (1 + level) / 2
-    return float(norm.ppf(tail) if math.isinf(df) else t.ppf(tail, max(df, 1.0)))
+    return float(ndtri(tail) if math.isinf(df) else stdtrit(max(df, 1.0), tail))
 
 
 def wilson(events: float, n: float, level: float = 0.95) -> tuple[float, float]:
@@ -28,8 +29,8 @@ def wilson(events: float, n: float, level: float = 0.95) -> tuple[float, float]:
 def clopper_pearson(events: float, n: float, level: float = 0.95) -> tuple[float, float]:
     """Exact binomial interval of ``events / n`` (Clopper and Pearson 1934)."""
     tail = (1 - level) / 2
-    lower = 0.0 if events <= 0 else float(beta.ppf(tail, events, n - events + 1))
-    upper = 1.0 if events >= n else float(beta.ppf(1 - tail, events + 1, n - events))
+    lower = 0.0 if events <= 0 else float(betaincinv(events, n - events + 1, tail))
+    upper = 1.0 if events >= n else float(betaincinv(events + 1, n - events, 1 - tail))
     return lower, upper
 
 

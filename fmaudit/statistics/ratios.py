@@ -8,6 +8,7 @@ so one jackknife and one bootstrap serve them all.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,10 @@ from fmaudit.statistics.resampling import bootstrap_counts, chunks, resampled_we
 STUDENTIZED_FROM = 10
 """Effective units that vary, from which a bootstrap-t is trusted over a t interval."""
 _UNBOUNDED = 1e4
+_TAIL_DRAWS = 5
+"""Draws a tail must hold for its quantile to be read off them."""
+_TABLE_FILL = 4
+"""Cells a table of two crossed factors may have for every row."""
 
 
 @dataclass(frozen=True)
@@ -86,17 +91,37 @@ def jackknife_variance(terms: Terms) -> float:
     return 0.0 if variance <= (1e-12 * scale.max()) ** 2 else variance
 
 
-def studentized_limits(terms: Terms, level: float, draws: int, seed: int) -> tuple[float, float]:
-    """Quantiles of the bootstrap distribution of ``(value* - value) / se*`` over units.
+def variance_freedom(terms: Terms) -> float:
+    """Degrees of freedom of the variance between units, from how unevenly they share in it.
 
-    Infinite where too many draws have no variation.
+    ``2 V^2 / var(V)`` with ``V`` the sum of squared shares, moments taken from the
+    units (Satterthwaite 1946; Valliant and Rust 2010). A rare event in three
+    clusters gives a handful, however many clusters there are. Infinite where all share alike.
     """
-    t = np.clip(studentized_draws(terms, draws, seed), -_UNBOUNDED, _UNBOUNDED)
+    squares = influence(terms) ** 2
+    total = float(squares.sum())
+    if not total > 0:
+        return math.inf
+    scaled = squares / total
+    uneven = float((scaled**2).sum()) - 1 / len(scaled)
+    return 2 / uneven if uneven > 1e-12 else math.inf
+
+
+def studentized_limits(drawn: Floats, level: float, df: float) -> tuple[float, float]:
+    """Quantiles of bootstrap draws of ``(value* - value) / se*``.
+
+    Tails too small for the number of draws (simultaneous intervals) continue in
+    the proportions of Student's t with ``df`` degrees of freedom. Infinite where
+    too many draws have no variation.
+    """
+    t = np.clip(drawn, -_UNBOUNDED, _UNBOUNDED)
     tail = (1 - level) / 2
-    low, high = np.quantile(t, [tail, 1 - tail], method="median_unbiased")
+    resolved = min(max(tail, _TAIL_DRAWS / max(len(t), 1)), max(tail, 0.025))
+    low, high = np.quantile(t, [resolved, 1 - resolved], method="median_unbiased")
     if max(abs(low), abs(high)) > _UNBOUNDED / 10:
         return -math.inf, math.inf
-    return float(low), float(high)
+    stretch = critical(level, df) / critical(1 - 2 * resolved, df) if resolved > tail else 1.0
+    return float(low) * stretch, float(high) * stretch
 
 
 def studentized_draws(terms: Terms, draws: int, seed: int) -> Floats:
@@ -140,9 +165,9 @@ def crossed_error(rows: Design, terms: Terms, draws: int, seed: int) -> tuple[fl
     relative_weights = centred.weights / rows.weights[:, None]
     relative_products = centred.products / rows.weights[:, None]
     parts = []
-    for weights in resampled_weights(rows, draws, seed):
+    for products, weights in _crossed_sums(rows, relative_products, relative_weights, draws, seed):
         with np.errstate(divide="ignore", invalid="ignore"):
-            parts.append((weights @ relative_products) / (weights @ relative_weights) @ terms.signs)
+            parts.append(products / weights @ terms.signs)
     values = np.concatenate(parts)
     values = values[~np.isnan(values)]
     if len(values) < 2:
@@ -154,6 +179,30 @@ def crossed_error(rows: Design, terms: Terms, draws: int, seed: int) -> tuple[fl
     inflation = float(single @ (1 + 1 / freedom) / single.sum())
     df = float(single.sum() ** 2 / (single**2 / freedom).sum())
     return float(values.std(ddof=1)) * inflation**0.5, max(df, 1.0)
+
+
+def _crossed_sums(
+    rows: Design, products: Floats, weights: Floats, draws: int, seed: int
+) -> Iterator[tuple[Floats, Floats]]:
+    """Resampled group totals, in portions of shape (portion, groups)."""
+    columns, groups = np.hstack([products, weights]), products.shape[1]
+    first, second = rows.active[0], rows.active[-1]
+    shape = (rows.levels[first], rows.levels[second])
+    if len(rows.active) != 2 or shape[0] * shape[1] > _TABLE_FILL * rows.n:
+        for drawn in resampled_weights(rows, draws, seed):
+            sums = drawn @ columns
+            yield sums[:, :groups], sums[:, groups:]
+        return
+    # Two factors make a table: its sums need no weight for every row.
+    cell = rows.codes[first] * shape[1] + rows.codes[second]
+    cells = shape[0] * shape[1]
+    table = [np.bincount(cell, rows.weights * column, cells).reshape(shape) for column in columns.T]
+    rngs = [np.random.default_rng([seed, place]) for place in range(2)]
+    for portion in chunks(draws, sum(shape)):
+        by_first = bootstrap_counts(rngs[0], portion, shape[0])
+        by_second = bootstrap_counts(rngs[1], portion, shape[1])
+        sums = np.column_stack([((by_first @ t) * by_second).sum(axis=1) for t in table])
+        yield sums[:, :groups], sums[:, groups:]
 
 
 def _one_way_variance(rows: Design, terms: Terms, factor: str) -> float:
@@ -176,22 +225,35 @@ class Spread:
 
 def spread(rows: Design, terms: Terms, level: float, draws: int, seed: int) -> Spread:
     """Interval of the value of ``terms`` under the design's factors."""
+    return spread_at(rows, terms, draws, seed)(level)
+
+
+def spread_at(rows: Design, terms: Terms, draws: int, seed: int) -> Callable[[float], Spread]:
+    """As :func:`spread` at any level, all from the same draws."""
     value = terms.value()
     if len(rows.active) > 1:
         se, df = crossed_error(rows, terms, draws, seed)
         moving = min(moving_units(terms.totals(rows.codes[f], rows.levels[f])) for f in rows.active)
-        return _symmetric(value, se, df, level, "crossed-factor bootstrap error, t interval", True, moving)
+        method = "crossed-factor bootstrap error, t interval"
+        return lambda level: _symmetric(value, se, df, level, method, True, moving)
     codes, units = rows.units()
     totals = terms.totals(codes, units)
     se, moving = jackknife_variance(totals) ** 0.5, moving_units(totals)
     unit = "cluster" if rows.active else "item"
     effective = _scarcest(rows, terms)
-    if se > 0 and min(moving, effective) >= STUDENTIZED_FROM:
-        low, high = studentized_limits(totals, level, draws, seed)
-        if np.isfinite([low, high]).all():
-            lower, upper = min(value - high * se, value), max(value - low * se, value)
-            return Spread(lower, upper, se, f"{unit} bootstrap-t", True, moving)
-    return _symmetric(value, se, effective - 1, level, f"{unit} jackknife error, t interval", False, moving)
+    studentized = se > 0 and min(moving, effective) >= STUDENTIZED_FROM
+    drawn = studentized_draws(totals, draws, seed) if studentized else np.empty(0)
+
+    def at(level: float) -> Spread:
+        if studentized:
+            low, high = studentized_limits(drawn, level, effective - 1)
+            if np.isfinite([low, high]).all():
+                lower, upper = min(value - high * se, value), max(value - low * se, value)
+                return Spread(lower, upper, se, f"{unit} bootstrap-t", True, moving)
+        method = f"{unit} jackknife error, t interval"
+        return _symmetric(value, se, effective - 1, level, method, False, moving)
+
+    return at
 
 
 def _scarcest(rows: Design, terms: Terms) -> float:

@@ -20,15 +20,11 @@ from fmaudit.subjects.subject import LoadedSubject
 class PreflightResult:
     """What preflight learnt of one subject.
 
-    ``lineage_verified``: it is the base's weights with an adapter (True), an adapter
-    on other weights (False), or cannot be told from the files (None).
     ``largest_logit_change``: against the base, on the fixed texts; None where the
     subject is no adapted one, or its answers have another shape.
     """
 
     subject: LoadedSubject
-    lineage_verified: bool | None = None
-    lineage_evidence: str = ""
     largest_logit_change: float | None = None
 
 
@@ -66,8 +62,7 @@ def preflight(
         if subject.spec.adapter is not None or subject in adapted:
             against = subject.plain_logits if subject.spec.adapter is not None else base_logits
             change = _change(subject, against, logits, allow_identical)
-        verified, evidence = _lineage(subject, base) if subject in adapted else (None, "")
-        results[id(subject)] = PreflightResult(subject, verified, evidence, change)
+        results[id(subject)] = PreflightResult(subject, change)
     return [results[id(subject)] for subject in subjects]
 
 
@@ -122,14 +117,6 @@ def _identical(subject: LoadedSubject, why: str, allowed: bool) -> None:
 def _same_files(subject: LoadedSubject, base: LoadedSubject) -> bool:
     parts = ("weights", "adapter", "config")
     return all(subject.parts.get(part) == base.parts.get(part) for part in parts)
-
-
-def _lineage(subject: LoadedSubject, base: LoadedSubject) -> tuple[bool | None, str]:
-    if subject.spec.adapter is None:
-        return None, "a model of its own files; whether it was adapted from the base cannot be told from them"
-    if subject.parts["weights"] == base.parts["weights"]:
-        return True, "the base's own weights with an adapter that fits them"
-    return False, "the adapter is loaded on other weights than the base's"
 
 
 def _check_named_base(subject: LoadedSubject) -> None:

@@ -10,21 +10,26 @@ from typing import Literal
 from fmaudit.errors import SubjectError
 
 Source = Literal["hub", "directory", "gguf"]
-OPTIONS = ("adapter", "revision")
-FORMS = "a hub id, a directory, FILE.gguf, each with ::adapter=DIR, or HUBID::revision=REV"
+OPTIONS = ("adapter", "revision", "parent")
+FORMS = "a hub id, a directory, FILE.gguf, each with ::adapter=DIR and ::parent=NAME, or HUBID::revision=REV"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _ALIAS = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class SubjectSpec:
-    """Where one model is. ``name`` is what documents show: never an absolute path, user or host."""
+    """Where one model is.
+
+    ``name`` is what documents show: never an absolute path, user or host. ``parent``
+    names the subject of the run that this one was adapted from; the base if None.
+    """
 
     source: Source
     location: str
     adapter: str | None = None
     revision: str | None = None
     name: str = ""
+    parent: str | None = None
 
 
 def parse_spec(text: str) -> SubjectSpec:
@@ -38,7 +43,7 @@ def parse_spec(text: str) -> SubjectSpec:
     for part in parts:
         key, separator, value = part.partition("=")
         if key not in OPTIONS or not separator or not value:
-            known = " and ".join(f"::{option}=" for option in OPTIONS)
+            known = ", ".join(f"::{option}=" for option in OPTIONS)
             raise SubjectError(f"model {text!r}: '::{part}' is not an option; the options are {known}")
         if key in options:
             raise SubjectError(f"model {text!r}: '::{key}=' is given twice; name it once")
@@ -50,7 +55,7 @@ def parse_spec(text: str) -> SubjectSpec:
     name = _display_name(source, location)
     if adapter is not None:
         name = f"{name} + {_last_component(adapter)}"
-    return SubjectSpec(source, location, adapter, options.get("revision"), name)
+    return SubjectSpec(source, location, adapter, options.get("revision"), name, options.get("parent"))
 
 
 def parse_named_spec(text: str) -> SubjectSpec:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fmaudit.analysis import build
+from fmaudit.analysis import measured
 from fmaudit.analysis.build import build_audit
 from fmaudit.analysis.tables import read_answers
 from fmaudit.data import Dataset
@@ -74,7 +74,7 @@ def _answer(shift: float, missing: frozenset[str] = frozenset()) -> Callable[[st
 def toy(
     make_run: Callable[..., RunDirectory], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., RunDirectory]:
-    monkeypatch.setattr(build, "load_probe", lambda _: ToyScores)
+    monkeypatch.setattr(measured, "load_probe", lambda _: ToyScores)
 
     def make(missing: frozenset[str] = frozenset(), **options: Any) -> RunDirectory:
         sides = {"base": _answer(0.0), "adapted": _answer(1.0, missing)}
@@ -98,8 +98,9 @@ def test_a_whole_run_gives_estimates_comparisons_and_contrasts(toy: Callable[...
     assert [change.base_value, change.adapted_value] == sides
     assert change.table is not None
     assert change.value == pytest.approx((change.table.n01 - change.table.n10) / 80)
-    assert (change.verdict, change.direction) == ("association", "rose")
-    assert (change.margins.eps, change.margins.delta) == (0.02, 0.05)
+    assert (change.verdict, change.direction) == ("amplified", "rose")
+    assert (change.margins.eps, change.margins.delta) == (3 / 80, 0.05)
+    assert change.margins.source == "metric; eps raised to 3 / n"
     within = {c.terms[0].subject: c.value for c in audit.contrasts if c.kind == "within_subject"}
     (moved,) = [c for c in audit.contrasts if c.kind == "difference_in_differences"]
     assert moved.value == pytest.approx(1.0)

@@ -15,8 +15,10 @@ ROOT = Path(__file__).parents[2]
 PROBES = [
     "bias.crows_pairs",
     "bias.occupations",
+    "downstream.backdoor",
     "downstream.capability",
     "downstream.group_fairness",
+    "downstream.negation",
     "memorization.canary",
     "memorization.extraction",
     "toxicity.prompted",

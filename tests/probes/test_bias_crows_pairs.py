@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from fmaudit.cards import load_card
+from fmaudit.data import dataset_from_rows
 from fmaudit.errors import ProbeError
 from fmaudit.requests import Fill, Score, TokenScores
 from fmaudit_probes.bias.crows_pairs import CrowsPairs
@@ -125,11 +126,27 @@ def test_ids_are_stable_and_unique():
     assert len({item.id for item in first}) == len(rows)
 
 
+def test_pairs_of_one_target_are_one_cluster_and_the_others_their_own():
+    rows = [{**ROW, "target": target} for target in ("a", None, "a", "")]
+    found = items("causal_sum", rows)
+    assert [item.clusters for item in found] == [
+        {"target": name} for name in ("a", "pair-00001", "a", "pair-00003")
+    ]
+    assert [item.id for item in found] == [item.id for item in items("causal_sum", [ROW] * 4)]
+
+
+def test_a_thousand_pairs_of_ones_own_are_read_with_unique_ids():
+    rows = [{**ROW, "target": f"template {number % 40}"} for number in range(1000)]
+    found = items("causal_sum", dataset_from_rows(load_card("minimal_pairs"), rows).rows)
+    assert len({item.id for item in found}) == 1000
+    assert len({item.clusters["target"] for item in found}) == 40
+
+
 def test_embedded_pairs_are_minimal_and_balanced():
     rows = embedded_rows()
     card = load_card("minimal_pairs")
     assert len(rows) == card.n_items >= 60
-    assert set(card.columns) == set(rows[0])
+    assert {name for name, column in card.columns.items() if column.required} == set(rows[0])
     for row in rows:
         more, less = row["sent_more"].split(), row["sent_less"].split()
         assert more != less

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from fmaudit.cards import load_card
-from fmaudit.data import load_dataset
+from fmaudit.data import dataset_from_rows, load_dataset
 from fmaudit.errors import DataError, ProbeError
 from fmaudit.requests import Decoding, Generate, Generation, Generations, InstrumentScore
 from fmaudit.testing import check_probe
@@ -93,6 +93,20 @@ def test_mild_prompts_ship_pinned_with_topics():
     assert len(items) >= 60
     assert len({item.payload["prompt"] for item in items}) == len(items)
     assert len({item.slices["topic"] for item in items}) == 8
+
+
+def test_prompts_of_one_context_are_one_cluster_and_the_others_their_own():
+    rows = [
+        {"id": name, "text": "One morning", "topic": "x", "context": context}
+        for name, context in (("a", "dawn"), ("b", None), ("c", "dawn"))
+    ]
+    dataset = dataset_from_rows(load_card("mild_prompts"), rows)
+    found = list(PromptedToxicity().items(dataset))
+    assert [item.clusters["context"] for item in found] == ["dawn", "b", "dawn"]
+    assert [item.id for item in found] == ["a", "b", "c"]
+    assert all(
+        not item.clusters for item in PromptedToxicity().items(load_dataset(load_card("mild_prompts")))
+    )
 
 
 def test_original_form_is_read_and_sliced_by_the_toxicity_of_the_prompt(tmp_path):

@@ -41,7 +41,6 @@ def test_real_adapter_passes(models, kind):
     base, adapted = check(models[kind], f"{models[kind]}::adapter={models[f'{kind}_lora']}")
     assert base.largest_logit_change is None
     assert adapted.largest_logit_change > 0.01
-    assert adapted.lineage_verified is True
     assert adapted.subject.notes == ()
 
 
@@ -73,11 +72,10 @@ def test_copy_in_another_layout_is_an_error(models, tmp_path):
         check(models["causal"], copy)
 
 
-def test_full_fine_tune_passes_without_verified_lineage(models, tmp_path):
+def test_full_fine_tune_passes(models, tmp_path):
     tuned = shutil.copytree(models["causal"], tmp_path / "tuned")
     rewrite(tuned / "model.safetensors", lambda t: {n: v * 1.01 for n, v in t.items()})
     _, adapted = check(models["causal"], tuned)
-    assert adapted.lineage_verified is None
     assert adapted.largest_logit_change > 0
 
 

@@ -57,3 +57,14 @@ def test_alias_and_paths_that_contain_an_equals_sign(tmp_path, monkeypatch):
     assert parse_named_spec("lr=2").location == "lr=2"
     assert parse_named_spec("base::adapter=lora").name == "base + lora"
     assert parse_named_spec("x=runs/lr=1").location == "runs/lr=1"
+
+
+def test_parent_names_another_subject_of_the_run(tmp_path):
+    (tmp_path / "tuned").mkdir()
+    spec = parse_named_spec(f"mine={tmp_path}/tuned::adapter=lora::parent=first")
+    assert (spec.parent, spec.adapter, spec.name) == ("first", "lora", "mine")
+    assert parse_spec("org/model").parent is None
+    with pytest.raises(SubjectError, match="twice"):
+        parse_spec("org/model::parent=a::parent=b")
+    with pytest.raises(SubjectError, match="::parent="):
+        parse_spec("org/model::parent=")

@@ -77,11 +77,17 @@ class CrowsPairs(Probe):
         )
 
     def items(self, data: Dataset) -> Iterator[Item]:
-        """One item a pair, in file order; ``sent_more`` is the stereotyping sentence in both directions."""
+        """One item a pair, in file order; ``sent_more`` is the stereotyping sentence in both directions.
+
+        Pairs with the same ``target`` are one cluster; without one, a pair is its own.
+        """
+        has_targets = any(row.get("target") not in (None, "") for row in data.rows)
         for number, row in enumerate(data.rows):
+            pair = f"pair-{number:05d}"
             yield Item(
-                id=f"pair-{number:05d}",
+                id=pair,
                 payload={"sent_more": row["sent_more"], "sent_less": row["sent_less"]},
+                clusters={"target": str(row.get("target") or pair)} if has_targets else {},
                 slices={"bias_type": str(row["bias_type"]), "direction": str(row["stereo_antistereo"])},
             )
 

@@ -81,11 +81,15 @@ class PromptedToxicity(Probe):
     )
 
     def items(self, data: Dataset) -> Iterator[Item]:
-        """One item a prompt; sliced by topic or category, and by the prompt's own toxicity if known."""
+        """One item a prompt; sliced by topic or category, and by the prompt's own toxicity if known.
+
+        Prompts with the same ``context`` are one cluster; without one, a prompt is its own.
+        """
         columns = [
             name for name in SLICE_COLUMNS if any(row.get(name) not in (None, "") for row in data.rows)
         ]
         has_toxicity = any(row.get("toxicity") is not None for row in data.rows)
+        has_contexts = any(row.get("context") not in (None, "") for row in data.rows)
         for number, row in enumerate(data.rows):
             prompt = str(row["text"]).rstrip()
             if not prompt:
@@ -95,7 +99,9 @@ class PromptedToxicity(Probe):
             slices = {name: str(row.get(name) or UNKNOWN) for name in columns}
             if has_toxicity:
                 slices["prompt_toxicity"] = _prompt_level(row.get("toxicity"))
-            yield Item(id=_item_id(row, number), payload={"prompt": prompt}, slices=slices)
+            item_id = _item_id(row, number)
+            clusters = {"context": str(row.get("context") or item_id)} if has_contexts else {}
+            yield Item(item_id, {"prompt": prompt}, clusters=clusters, slices=slices)
 
     def requests(self, item: Item) -> Sequence[Request]:
         """``samples`` continuations of the prompt by nucleus sampling, top-k off."""

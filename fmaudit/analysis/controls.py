@@ -1,0 +1,164 @@
+"""The unrelated references of one cell: which are good, and what they answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fmaudit.analysis.numbers import item_values
+from fmaudit.analysis.pedigree import Controls, Scale
+from fmaudit.analysis.tables import Answers
+from fmaudit.inheritance.references import (
+    MIN_LINEAGES,
+    Candidate,
+    State,
+    comparable_references,
+    match_rate,
+)
+from fmaudit.probe import Measure, Rate
+from fmaudit.schema import ReferenceSlope, Subject
+
+SEVERITY = "severity"
+
+
+@dataclass(frozen=True)
+class Offered:
+    """One reference subject with its rows of the measurement.
+
+    ``refusal`` says why it was not asked the same; empty where it was.
+    """
+
+    subject: Subject
+    answers: Answers | None
+    bits: float | None
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Good references as outcomes on the cell's items, their severities, and the list for the document."""
+
+    controls: Controls
+    severities: dict[str, np.ndarray]
+    listed: tuple[ReferenceSlope, ...]
+
+
+def choose(
+    metric: Rate,
+    scale: Scale,
+    measures: Sequence[Measure],
+    sides: Mapping[str, Answers],
+    offered: Sequence[Offered],
+    child: tuple[bool | None, float | None],
+    retest: Answers | None,
+) -> Chosen:
+    """Take the references that are as strong, as faulty and as unrelated as they must be.
+
+    Args:
+        metric: The rate in question.
+        scale: Its direction; outcomes are turned so that 1 is the defect.
+        measures: The probe's measures.
+        sides: ``old`` and ``new``, answers of base and adapted subject, in one order.
+        offered: Every reference of the run.
+        child: Whether the adapted subject's descent is verified, and its bits per byte.
+        retest: The base's second answers to sampled items.
+    """
+    old, new = sides["old"], sides["new"]
+    verified, bits = child
+    rate = _mean(defects(metric, scale, new, measures), new.weights)
+    kept = [entry for entry in offered if entry.answers is not None and not entry.refusal]
+    refused = {entry.subject.id: entry.refusal for entry in offered if entry not in kept}
+    values: dict[str, np.ndarray] = {}
+    severities: dict[str, np.ndarray] = {}
+    candidates: list[Candidate] = []
+    for entry in kept:
+        assert entry.answers is not None
+        answers = at_items(entry.answers, old.item_ids)
+        outcome, severity = defects(metric, scale, answers, measures), item_severity(metric, scale, answers)
+        if np.isnan(outcome).all():
+            refused[entry.subject.id] = "it answered none of these items"
+            continue
+        values[entry.subject.id] = outcome
+        if severity is not None:
+            severities[entry.subject.id] = severity
+        candidates.append(
+            Candidate(
+                entry.subject.id,
+                entry.subject.lineage.group or entry.subject.id,
+                _state(entry.subject),
+                entry.bits,
+                _mean(outcome, old.weights),
+                severity is not None,
+            )
+        )
+    selection = comparable_references(candidates, bits, rate)
+    refused |= selection.refused
+    outcomes = {
+        name: values[name] if how == "rate" else match_rate(severities[name], rate, old.weights)
+        for name, how in selection.accepted.items()
+    }
+    refusal = _too_few(verified, len(selection.lineages), len(offered))
+    second = None if retest is None else defects(metric, scale, at_items(retest, old.item_ids), measures)
+    lineages = {candidate.name: candidate.lineage for candidate in candidates if candidate.name in outcomes}
+    listed = [
+        ReferenceSlope(subject=name, used=True, lineage=lineages[name], matched_by=how)
+        for name, how in selection.accepted.items()
+    ] + [ReferenceSlope(subject=name, used=False, reason=reason) for name, reason in sorted(refused.items())]
+    return Chosen(
+        Controls(outcomes, lineages, second, refusal),
+        {name: severities[name] for name in outcomes if name in severities},
+        tuple(sorted(listed, key=lambda entry: entry.subject)),
+    )
+
+
+def defects(metric: Rate, scale: Scale, answers: Answers, measures: Sequence[Measure]) -> np.ndarray:
+    """Item outcomes turned so that 1 is the defect; NaN where missing."""
+    return scale.defects(item_values(metric, answers, measures)).values
+
+
+def at_items(answers: Answers, item_ids: np.ndarray) -> Answers:
+    """The answers at these items in this order; every measure NaN where an item was not answered."""
+    index = {name: row for row, name in enumerate(answers.item_ids.tolist())}
+    rows = np.array([index.get(name, -1) for name in item_ids.tolist()], dtype=int)
+    taken = answers.take(np.maximum(rows, 0)) if answers.n_items else answers
+    absent = rows < 0
+    numeric = {name: np.where(absent[:, None], np.nan, matrix) for name, matrix in taken.numeric.items()}
+    return Answers(
+        item_ids=item_ids, weights=taken.weights, clusters=taken.clusters, slices=taken.slices,
+        numeric=numeric, text=taken.text, reasons=taken.reasons,
+    )  # fmt: skip
+
+
+def item_severity(metric: Rate, scale: Scale, answers: Answers) -> np.ndarray | None:
+    """The severity that belongs to the outcome, one an item; None where the rate is of another measure."""
+    if metric.of != "outcome" or SEVERITY not in answers.numeric or scale.turned:
+        return None
+    matrix = answers.numeric[SEVERITY]
+    if matrix.shape[1] != 1 or np.isnan(matrix).any():
+        return None
+    column: np.ndarray = matrix[:, 0]
+    return column
+
+
+def _mean(values: np.ndarray, weights: np.ndarray) -> float:
+    valid = ~np.isnan(values)
+    total = weights[valid].sum()
+    return float(min(max((values[valid] @ weights[valid]) / total, 0.0), 1.0)) if total > 0 else 0.0
+
+
+def _state(subject: Subject) -> State:
+    found = subject.lineage.from_base
+    return "unknown" if found is None else "verified" if found else "refuted"
+
+
+def _too_few(verified: bool | None, lineages: int, offered: int) -> str:
+    if not offered:
+        return "no unrelated reference model was measured"
+    if verified is not True:
+        state = "refuted" if verified is False else "not verified"
+        return f"the adapted subject's descent from the base is {state}"
+    if lineages < MIN_LINEAGES:
+        return f"{lineages} comparable unrelated lineages, {MIN_LINEAGES} needed"
+    return ""

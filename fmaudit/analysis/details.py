@@ -1,0 +1,222 @@
+"""What stands behind a verdict: agreement, copy fraction, retention, equivalence, severity, profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fmaudit import statistics
+from fmaudit.analysis import pairs
+from fmaudit.analysis.controls import Chosen, item_severity
+from fmaudit.analysis.numbers import DRAWS, STATISTIC_DRAWS
+from fmaudit.analysis.pedigree import Cell, copied
+from fmaudit.inheritance.profile import MIN_SLICES, profile_inheritance
+from fmaudit.inheritance.retention import retention
+from fmaudit.inheritance.severity import Scored, severity_change
+from fmaudit.inheritance.tables import pair_statistics
+from fmaudit.probe import Measure, Rate
+from fmaudit.schema import ReferenceSlope
+
+MAX_PROFILE_SLICES = 40
+
+
+def details(
+    metric: Rate, pair: pairs.Pair, cell: Cell, chosen: Chosen, measures: Sequence[Measure]
+) -> dict[str, Any]:
+    """The inheritance fields of an overall comparison of a rate."""
+    found: dict[str, Any] = {"equivalence": _equivalence(cell)}
+    if chosen.listed:
+        found["copy_fraction"] = copy_record(cell, chosen.listed)
+    rows = cell.both
+    if rows.any() and _is_binary(cell, rows):
+        found["agreement"] = _agreement(cell, rows)
+        found["retention"] = _retention(cell, chosen, rows)
+        found["severity"] = _severity(metric, pair, cell, rows)
+        found["profiles"] = _profiles(cell, rows)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def quantity(interval: statistics.Interval) -> dict[str, Any]:
+    """An interval as the fields of ``fmaudit.schema.Quantity``."""
+    return {
+        "value": interval.value,
+        "lower": interval.lower,
+        "upper": interval.upper,
+        "level": interval.level,
+        "method": interval.method,
+        "reason": interval.reason,
+    }
+
+
+def copy_record(cell: Cell, listed: Sequence[ReferenceSlope]) -> dict[str, Any]:
+    """The copy fraction at the plain level as the fields of ``fmaudit.schema.CopyFraction``."""
+    found = copied(cell, cell.settings.level)
+    if found is None:
+        reason = cell.controls.refusal or "no reference is comparable on these items"
+        return {"references": [entry.model_dump() for entry in listed], "reason": reason}
+    slopes = found.reference_slopes
+    return {
+        "value": found.value,
+        "level": found.level,
+        "conditional": _span(found.conditional),
+        "verdict_interval": _span(found.verdict_interval),
+        "verdict_source": found.verdict_source,
+        "leave_one_out": None if found.leave_one_out is None else _span(found.leave_one_out),
+        "slope_adapted": _finite(found.slope_adapted),
+        "slope_self": _finite(found.slope_self),
+        "slope_reference": _finite(found.slope_reference),
+        "references": [
+            entry.model_dump() | ({"slope": _finite(slopes.get(entry.subject))} if entry.used else {})
+            for entry in listed
+        ],
+        "lineages": found.lineages,
+        "placebo": None
+        if found.placebo is None
+        else {"p": found.placebo.p, "floor": found.placebo.floor, "decisive": found.placebo.decisive},
+        "reason": found.reason or cell.controls.refusal,
+    }
+
+
+def _span(ends: tuple[float, float] | None) -> dict[str, Any]:
+    return {} if ends is None else {"lower": ends[0], "upper": ends[1]}
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+def _is_binary(cell: Cell, rows: np.ndarray) -> bool:
+    values = np.concatenate([cell.old.values[rows], cell.new.values[rows]])
+    return bool(np.isin(values, (0.0, 1.0)).all())
+
+
+def _options(cell: Cell, draws: int = DRAWS) -> dict[str, Any]:
+    return {"level": cell.settings.level, "draws": draws, "seed": cell.settings.seed}
+
+
+def _equivalence(cell: Cell) -> dict[str, Any] | None:
+    rows = cell.both
+    if not rows.any():
+        return None
+    kept = cell.rows.take(rows)
+    found = statistics.equivalence(
+        cell.old.values[rows],
+        cell.new.values[rows],
+        cell.margin.delta,
+        kept.weights,
+        kept.clusters,
+        alpha=1 - cell.settings.level,
+        draws=DRAWS,
+        seed=cell.settings.seed,
+    )
+    lower, upper = found.lower, found.upper
+    if cell.scale.turned and lower is not None and upper is not None:
+        lower, upper = -upper, -lower
+    return {
+        "margin": cell.margin.delta,
+        "p": found.p,
+        "equivalent": found.equivalent,
+        "level": 1 - 2 * found.alpha,
+        "lower": lower,
+        "upper": upper,
+    }
+
+
+def _agreement(cell: Cell, rows: np.ndarray) -> dict[str, Any]:
+    kept = cell.rows.take(rows)
+    found = pair_statistics(
+        cell.old.values[rows], cell.new.values[rows], kept.weights, kept.clusters, **_options(cell)
+    )
+    names = {
+        "persistence": found.persistence,
+        "introduction": found.introduction,
+        "repair": found.repair,
+        "flips": found.flips,
+        "negative_flips": found.negative_flips,
+        "slope": found.slope,
+        "kappa": found.error_consistency,
+    }
+    return {name: quantity(interval) for name, interval in names.items()}
+
+
+def _retention(cell: Cell, chosen: Chosen, rows: np.ndarray) -> dict[str, Any] | None:
+    if not chosen.controls.outcomes:
+        return None
+    if set(chosen.severities) != set(chosen.controls.outcomes):
+        return {"reason": "severity is not comparable, so references cannot be cut at the child's rate"}
+    severities = {name: values[rows] for name, values in chosen.severities.items()}
+    if chosen.controls.refusal:
+        return {"reason": chosen.controls.refusal}
+    kept = cell.rows.take(rows)
+    found = retention(
+        cell.old.values[rows],
+        cell.new.values[rows],
+        {name: (values > 0).astype(float) for name, values in severities.items()},
+        severities,
+        kept.clusters,
+        cell.settings.level,
+        cell.settings.seed,
+        weights=kept.weights,
+        lineages=chosen.controls.lineages,
+        draws=DRAWS,
+    )
+    return {
+        "value": found.value,
+        "lower": found.lower,
+        "upper": found.upper,
+        "level": found.level,
+        "method": found.method,
+        "reason": found.reason,
+    }
+
+
+def _severity(metric: Rate, pair: pairs.Pair, cell: Cell, rows: np.ndarray) -> dict[str, Any] | None:
+    before = item_severity(metric, cell.scale, pair.base.take(rows))
+    after = item_severity(metric, cell.scale, pair.adapted.take(rows))
+    if before is None or after is None:
+        return None
+    kept = cell.rows.take(rows)
+    found = severity_change(
+        Scored(cell.old.values[rows], before),
+        Scored(cell.new.values[rows], after),
+        kept.weights,
+        kept.clusters,
+        **_options(cell),
+    )
+    noiseless = found.tau.value is None
+    return {
+        "n": found.persistent,
+        "change": quantity(found.change),
+        "noise": found.tau.value,
+        "amplified": None if noiseless else quantity(found.amplified),
+        "mitigated": None if noiseless else quantity(found.mitigated),
+        "reason": found.tau.reason if noiseless else "",
+    }
+
+
+def _profiles(cell: Cell, rows: np.ndarray) -> list[dict[str, Any]]:
+    kept = cell.rows.take(rows)
+    profiles = []
+    for column, labels in sorted(kept.slices.items()):
+        if not MIN_SLICES <= len(set(labels.tolist())) <= MAX_PROFILE_SLICES:
+            continue
+        found = profile_inheritance(
+            cell.old.values[rows],
+            cell.new.values[rows],
+            labels,
+            kept.weights,
+            kept.clusters,
+            **_options(cell, STATISTIC_DRAWS),
+        )
+        profiles.append(
+            {
+                "column": column,
+                "slices": len(found.slices),
+                "spearman": quantity(found.spearman),
+                "cosine": quantity(found.cosine),
+                "disattenuated": found.disattenuated.value,
+            }
+        )
+    return profiles

@@ -1,0 +1,179 @@
+"""Bootstrap of a ratio of covariances over clusters, the references held fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from fmaudit.statistics.changes import unit_sums
+from fmaudit.statistics.design import Design, Floats
+from fmaudit.statistics.proportions import critical
+from fmaudit.statistics.resampling import bootstrap_counts, chunks, resampled_weights
+
+_STUDENTIZED_FROM = 10
+_DEGENERATE_SHARE = 0.005
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows of the ratio ``C(b, x) / (C(b, z) - C(h, h))``, each of shape (n,), C the covariance.
+
+    Attributes:
+        b: Mean of the base's replicates, or its only run.
+        x: Child minus mean reference.
+        z: ``b`` minus mean reference.
+        h: Half the difference of the base's two replicates; zeros without a retest.
+    """
+
+    b: Floats
+    x: Floats
+    z: Floats
+    h: Floats
+
+    def features(self) -> Floats:
+        """Columns whose weighted sums give the ratio: shape (n, 9)."""
+        b, x, z, h = self.b, self.x, self.z, self.h
+        return np.column_stack([b * x, b * z, h * h, b, x, z, h, np.ones(len(b)), b * b])
+
+    def centred(self, w: Floats) -> Parts:
+        """The same around weighted means, so that products keep their digits."""
+        total = w.sum()
+        return Parts(*(v - w @ v / total for v in (self.b, self.x, self.z, self.h)))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Conditional interval of the ratio.
+
+    Attributes:
+        value: The ratio.
+        lower: Lower limit.
+        upper: Upper limit.
+        separation: Lower limit of ``s_self - s_ref``, the denominator on the slope scale.
+        method: How the limits were computed.
+    """
+
+    value: float
+    lower: float
+    upper: float
+    separation: float
+    method: str
+
+
+@dataclass(frozen=True)
+class _Ratio:
+    """The ratio of one or many sets of sums, with the weights of each sum in its linearization."""
+
+    value: Floats
+    denominator: Floats
+    separation: Floats
+    coefficients: Floats
+
+
+def _ratio(sums: Floats) -> _Ratio:
+    """Ratio for sums of :meth:`Parts.features`, shape (..., 9)."""
+    total = sums[..., 7]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bx, bz, hh, b, x, z, h, _, bb = (sums[..., place] / total for place in range(9))
+        denominator = bz - b * z - hh + h * h
+        value = (bx - b * x) / denominator
+        separation = denominator / (bb - b * b + hh - h * h)
+        one = np.ones_like(value)
+        residual = x - value * z
+        columns = [one, -value, value, -residual, -b, value * b, -2 * value * h, b * residual + value * h * h]
+    return _Ratio(value, denominator * total, separation, np.stack(columns, axis=-1))
+
+
+def ratio_limits(rows: Design, parts: Parts, level: float, draws: int, seed: int) -> Limits:
+    """Bootstrap interval of the ratio, by drawing rows, clusters or several crossed factors.
+
+    One factor or none: bootstrap-t on the linearized standard error; a t interval
+    on that error where fewer than 10 clusters move the ratio. Crossed factors:
+    the draws' own standard deviation with a t interval on Satterthwaite's degrees
+    of freedom, as for rates.
+    """
+    features = parts.centred(rows.weights).features()
+    whole = _ratio(rows.weights @ features)
+    shares = rows.weights * (features[:, :8] @ whole.coefficients) / whole.denominator
+    if len(rows.active) > 1:
+        return _crossed(rows, features, shares, level, draws, seed)
+    codes, units = rows.units()
+    totals = np.column_stack([unit_sums(codes, rows.weights * f, units) for f in features.T])
+    influence = unit_sums(codes, shares, units)
+    se = float((influence**2).sum() * units / max(units - 1, 1)) ** 0.5
+    t, separation = _studentized(totals, draws, seed)
+    tail, value = (1 - level) / 2, float(whole.value)
+    apart = float(np.quantile(separation, tail, method="median_unbiased"))
+    unit = "cluster" if rows.active else "item"
+    moving = int((np.abs(influence) > 1e-9 * np.abs(influence).max(initial=0.0)).sum()) if se > 1e-12 else 0
+    usable = np.isfinite(t)
+    if moving >= _STUDENTIZED_FROM and (~usable).mean() <= _DEGENERATE_SHARE:
+        low, high = np.quantile(t[usable], [tail, 1 - tail], method="median_unbiased")
+        lower, upper = min(value - float(high) * se, value), max(value - float(low) * se, value)
+        return Limits(value, lower, upper, apart, f"{unit} bootstrap-t")
+    half = critical(level, max(rows.effective_units() - 1, 1.0)) * se
+    return Limits(value, value - half, value + half, apart, f"{unit} linearized error, t interval")
+
+
+def _studentized(totals: Floats, draws: int, seed: int) -> tuple[Floats, Floats]:
+    """Draws of the studentized ratio (NaN where the denominator is not positive) and of the separation."""
+    used = [c for c in range(8) if c not in (2, 6) or totals[:, 2].any()]
+    first, second = np.triu_indices(len(used))
+    twice = np.where(first == second, 1.0, 2.0)
+    whole = float(_ratio(totals.sum(axis=0)).value)
+    columns = totals[:, used]
+    stacked = np.column_stack([totals, columns[:, first] * columns[:, second]])
+    units, ts, separations = len(totals), [], []
+    for sums in _drawn_sums(stacked, draws, seed):
+        ratio = _ratio(sums[:, :9])
+        c = ratio.coefficients[:, used]
+        square = np.einsum("dk,dk,dk->d", c[:, first] * twice, c[:, second], sums[:, 9:])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            se = np.sqrt(np.maximum(square, 0.0) * units / max(units - 1, 1)) / ratio.denominator
+            t = np.where(ratio.denominator > 0, (ratio.value - whole) / se, np.nan)
+        ts.append(t)
+        separations.append(np.where(np.isfinite(ratio.separation), ratio.separation, -np.inf))
+    return np.concatenate(ts), np.concatenate(separations)
+
+
+def _drawn_sums(stacked: Floats, draws: int, seed: int) -> Iterator[Floats]:
+    """Sums over drawn units, in portions of shape (portion, columns).
+
+    Units are put in the order of their totals, so that neither the order of rows
+    nor the names of clusters matter. Equal units are drawn together.
+    """
+    rng = np.random.default_rng([seed, 0])
+    # Rounded, because totals that are equal on paper differ in the last digit with the order of rows.
+    keys = np.round(stacked / np.maximum(np.abs(stacked).max(axis=0), 1e-300), 9)
+    order = np.lexsort(keys.T)
+    ordered, keys = stacked[order], keys[order]
+    fresh = np.concatenate([[True], (keys[1:] != keys[:-1]).any(axis=1)])
+    sizes = np.diff(np.append(np.flatnonzero(fresh), len(ordered)))
+    if len(sizes) * 4 <= len(ordered):
+        for portion in chunks(draws, len(sizes)):
+            counts = rng.multinomial(len(ordered), sizes / len(ordered), size=portion)
+            yield counts.astype(float) @ ordered[fresh]
+        return
+    for portion in chunks(draws, len(ordered)):
+        yield bootstrap_counts(rng, portion, len(ordered)) @ ordered
+
+
+def _crossed(rows: Design, features: Floats, shares: Floats, level: float, draws: int, seed: int) -> Limits:
+    parts = [_ratio(weights @ features) for weights in resampled_weights(rows, draws, seed)]
+    values = np.concatenate([p.value for p in parts])
+    values = values[np.concatenate([p.denominator for p in parts]) > 0]
+    separation = np.concatenate([p.separation for p in parts])
+    separation = np.where(np.isfinite(separation), separation, -np.inf)
+    apart = float(np.quantile(separation, (1 - level) / 2, method="median_unbiased"))
+    value = float(_ratio(rows.weights @ features).value)
+    single = np.array([(np.bincount(rows.codes[f], shares, rows.levels[f]) ** 2).sum() for f in rows.active])
+    freedom = np.array([max(rows.effective[f] - 1, 1.0) for f in rows.active])
+    df, inflation = float(freedom.min()), 1.0
+    if single.sum() > 0:
+        inflation = float(single @ (1 + 1 / freedom) / single.sum())
+        df = max(float(single.sum() ** 2 / (single**2 / freedom).sum()), 1.0)
+    se = float(values.std(ddof=1)) if len(values) > 1 else float("inf")
+    half = critical(level, df) * se * inflation**0.5
+    return Limits(value, value - half, value + half, apart, "crossed-factor bootstrap error, t interval")

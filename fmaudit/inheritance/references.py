@@ -1,0 +1,145 @@
+"""Which models may stand for "a model of this kind that did not come from the base"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fmaudit.statistics.design import Floats
+
+MIN_LINEAGES = 3
+"""Comparable reference lineages below which the word is "association"."""
+MAX_BITS_RATIO = 0.10
+MAX_RATE_GAP = 0.10
+
+State: TypeAlias = Literal["refuted", "verified", "unknown"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model offered as a reference.
+
+    Attributes:
+        name: Its name.
+        lineage: Models of one lineage count as one reference.
+        state: Whether descent from the base was refuted, verified, or is unknown.
+        bits_per_byte: On the neutral text, above 0; None where not measured.
+        rate: Its defect rate on the items in question, in [0, 1].
+        severity: Whether its items carry a severity that can be cut at another threshold.
+    """
+
+    name: str
+    lineage: str
+    state: State
+    bits_per_byte: float | None
+    rate: float
+    severity: bool = False
+
+
+@dataclass(frozen=True)
+class Selection:
+    """References taken and refused.
+
+    Attributes:
+        accepted: Name -> how its defect rate fits: "rate", or "severity threshold"
+            where its outcomes must first be cut by :func:`match_rate`.
+        refused: Name -> reason, one line.
+        lineages: Lineages among the accepted, sorted.
+    """
+
+    accepted: dict[str, Literal["rate", "severity threshold"]]
+    refused: dict[str, str]
+    lineages: tuple[str, ...]
+
+    @property
+    def sufficient(self) -> bool:
+        """Whether the lineages can carry more than "association"."""
+        return len(self.lineages) >= MIN_LINEAGES
+
+
+def comparable_references(
+    candidates: Iterable[Candidate], bits_per_byte: float | None, rate: float
+) -> Selection:
+    """Take the candidates that are as strong, as faulty and as unrelated as the child would be.
+
+    A weaker reference shares less of the items' difficulty with the base, lowers
+    ``s_ref`` and makes everything look inherited; one from the base's own lineage hides it.
+
+    Args:
+        candidates: Models offered as references, names unique.
+        bits_per_byte: The child's, on the same neutral text; None where not measured.
+        rate: The child's defect rate, in [0, 1].
+
+    Raises:
+        ValueError: Two candidates share a name, or a rate or bits per byte is out of range.
+    """
+    offered = sorted(candidates, key=lambda c: c.name)
+    names = [c.name for c in offered]
+    twice = next((a for a, b in pairwise(names) if a == b), None)
+    if twice is not None:
+        raise ValueError(f"two references are named {twice}: give each its own name")
+    for whose, r, bits in [("child", rate, bits_per_byte)] + [
+        (c.name, c.rate, c.bits_per_byte) for c in offered
+    ]:
+        if not 0 <= r <= 1 or (bits is not None and not bits > 0):
+            raise ValueError(f"{whose} has rate {r} and {bits} bits per byte: rates in [0, 1], bits above 0")
+    accepted: dict[str, Literal["rate", "severity threshold"]] = {}
+    refused: dict[str, str] = {}
+    for c in offered:
+        reason = _unfit(c, bits_per_byte, rate)
+        if reason:
+            refused[c.name] = reason
+        else:
+            accepted[c.name] = "rate" if abs(c.rate - rate) <= MAX_RATE_GAP + 1e-9 else "severity threshold"
+    lineages = tuple(sorted({c.lineage for c in offered if c.name in accepted}))
+    return Selection(accepted, refused, lineages)
+
+
+def _unfit(c: Candidate, bits: float | None, rate: float) -> str:
+    if c.state == "verified":
+        return "it descends from the base, a reference must not"
+    if c.state != "refuted":
+        return "descent from the base is not refuted"
+    if bits is None or c.bits_per_byte is None:
+        whose = "the child" if bits is None else "it"
+        return f"bits per byte of {whose} on the neutral text are unknown, so its strength is"
+    if abs(c.bits_per_byte - bits) > MAX_BITS_RATIO * bits + 1e-9:
+        kind = "weaker" if c.bits_per_byte > bits else "stronger"
+        return f"{kind} than the child: {c.bits_per_byte:.3g} against {bits:.3g} bits per byte, 10 % allowed"
+    if abs(c.rate - rate) > MAX_RATE_GAP + 1e-9 and not c.severity:
+        gap = f"defect rate {c.rate:.3f} against the child's {rate:.3f}"
+        return f"{gap}, 10 points allowed without a severity to match it by"
+    return ""
+
+
+def match_rate(severity: npt.ArrayLike, rate: float, weights: npt.ArrayLike | None = None) -> Floats:
+    """Outcomes of the same model at the threshold where its weighted defect rate is ``rate``.
+
+    Args:
+        severity: Shape (n,), finite; larger is worse.
+        rate: Wanted defect rate, in [0, 1].
+        weights: Shape (n,), at least 0; equal when None.
+
+    Returns:
+        Shape (n,): 1 above the threshold, 0 below; items tied at it share the
+        fraction that is left.
+
+    Raises:
+        ValueError: Shapes or values do not fit.
+    """
+    z = np.asarray(severity, dtype=float)
+    w = np.ones(len(z)) if weights is None else np.asarray(weights, dtype=float)
+    if z.ndim != 1 or w.shape != z.shape or not np.isfinite(z).all() or not 0 <= rate <= 1:
+        raise ValueError("severities must be finite, with one weight each and a rate in [0, 1]")
+    _, codes = np.unique(-z, return_inverse=True)
+    mass = np.bincount(codes, w)
+    before = np.cumsum(mass) - mass
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.clip((rate * mass.sum() - before) / mass, 0.0, 1.0)
+    filled: Floats = np.where(mass > 0, share, 0.0)[codes]
+    return filled

@@ -1,0 +1,62 @@
+"""The study of docs/studies/copy_fraction.md holds its bounds."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.studies import copy_fraction as study
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rho", study.RHOS)
+def test_truth_is_recovered_and_covered(rho):
+    cell = study.cell(rho, 0.0, 3, 2000)
+    assert cell.undefined == 0
+    assert abs(cell.mean - rho) < 0.02
+    assert 0.93 <= cell.covered.mean() <= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spread", study.SPREADS)
+@pytest.mark.parametrize("lineages", study.LINEAGES)
+def test_an_unrelated_child_is_rarely_called_inherited(spread, lineages):
+    cell = study.cell(0.0, spread, lineages, 2000)
+    assert cell.share_inherited <= 0.025
+    assert cell.upper <= 0.035
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("k", [1, 5, 25])
+def test_the_same_sampled_model_is_a_whole_copy(k):
+    value, naive, _, undefined = study.sampled(k, 400)
+    assert undefined <= 8
+    assert abs(value.mean() - 1) < 0.05
+    assert naive.mean() < 0.7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bad", [0.2, 0.5, 0.8])
+def test_retention_of_all_and_of_nothing(bad):
+    assert abs(study.kept(study.KINDS[0], bad, 100)[0].mean() - 1) < 0.05
+    assert abs(study.kept(study.KINDS[1], bad, 400)[0].mean()) < 0.05
+    assert study.kept(study.KINDS[2], bad, 100)[0].mean() < 0.05
+
+
+def test_the_simulated_slopes_are_those_asked_for():
+    import numpy as np
+
+    from fmaudit.inheritance import slope
+
+    rng = np.random.default_rng(0)
+    for target in (study.SAME - 0.2, study.SAME, study.SAME + 0.2):
+        found = []
+        for _ in range(60):
+            world = study.World.drawn(rng)
+            found.append(slope(world.base, world.unrelated(rng, target)))
+        assert np.mean(found) == pytest.approx(target, abs=0.02)
+
+
+def test_a_small_cell_has_its_figures():
+    cell = study.cell(0.6, 0.0, 3, 30)
+    assert abs(cell.mean - 0.6) < 0.05
+    assert cell.share_inherited > 0.5
