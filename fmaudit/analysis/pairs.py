@@ -69,7 +69,10 @@ def compare(metric: Metric, pair: Pair, measures: Sequence[Measure], settings: S
     fields["base_value"] = _weighted(old, kept.weights)
     fields["adapted_value"] = _weighted(new, kept.weights)
     if isinstance(metric, Rate) and len(old) and np.isin(old, (0, 1)).all() and np.isin(new, (0, 1)).all():
-        n11, n10, n01, n00 = statistics.paired_table(old, new)
+        turned = metric.direction == "higher_is_better"
+        n11, n10, n01, n00 = (
+            statistics.paired_table(1 - old, 1 - new) if turned else statistics.paired_table(old, new)
+        )
         fields["table"] = {"n11": n11, "n10": n10, "n01": n01, "n00": n00}
     return fields
 

@@ -15,7 +15,10 @@ _COMMANDS = {
     "gate": "Hold a run against a policy; the exit code is the verdict.",
     "report": "Render the reports of a run again.",
     "show": "Print a run's results in the terminal.",
+    "compare": "Print what the adapted models of a run got from their base.",
     "rows": "Export the rows of evidence of one probe.",
+    "specimen": "Build small models with planted defects of known dose.",
+    "calibrate": "Measure how small a planted defect each probe finds, and its false alarms.",
     "ls": "List installed probes, data sets or instruments.",
 }
 

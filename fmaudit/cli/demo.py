@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fmaudit.cli.options import measuring_options, print_failures, token_budget
+
+if TYPE_CHECKING:
+    from fmaudit.cli.progress import StderrProgress
 
 
 @click.command("demo")
@@ -26,8 +30,11 @@ def command(quick: bool, output: Path | None, device: str, dtype: str, batch_tok
 
     SmolLM2-135M-Instruct is the base; an adapter is trained on the spot on synthetic
     records, of which half are members and half are held out. The report shows that
-    the adapted model memorized the members and the base did not. The report's path
-    is printed last.
+    the adapted model memorized the members and the base did not.
+
+    Then a family of small models with planted defects is trained and audited beside
+    three unrelated ones: its report shows which defects were inherited, and at which
+    step the others came in. The paths of both reports are printed last.
     """
     from fmaudit.api import audit
     from fmaudit.cli.progress import StderrProgress
@@ -53,5 +60,45 @@ def command(quick: bool, output: Path | None, device: str, dtype: str, batch_tok
     run = audit(inputs.base, [inputs.adapted], output=place, options=options, progress=progress)
     print_failures(run.failures)
     click.echo(render_terminal(run.audit), err=True)
+    reports = [run.report]
+    if not quick:
+        reports.append(_specimens(place, progress, device, dtype))
     click.echo(f"done in {time.monotonic() - begun:.0f} s", err=True)
-    click.echo(run.report)
+    for report in reports:
+        click.echo(report)
+
+
+def _specimens(place: Path, progress: StderrProgress, device: str, dtype: str) -> Path:
+    """Build and audit one small specimen family; returns its report."""
+    from fmaudit.api import audit
+    from fmaudit.report.pedigree_text import render_pedigree
+    from fmaudit.running.options import RunOptions
+    from fmaudit.specimens.auditing import audit_arguments
+    from fmaudit.specimens.family import build_family
+    from fmaudit.specimens.presets import standard_family
+
+    family = build_family(
+        standard_family(1, "small"),
+        place.with_name(place.name + "-specimens-inputs"),
+        place.parent / "cache" / "specimens",
+        progress.training,
+    )
+    chosen = audit_arguments(family)
+    run = audit(
+        chosen.base,
+        chosen.adapted,
+        chosen.references,
+        chosen.probes,
+        place.with_name(place.name + "-specimens"),
+        options=RunOptions(
+            data=chosen.data,
+            datasets=tuple(chosen.data),
+            samples=chosen.samples,
+            device=device,
+            dtype=dtype,
+        ),
+        progress=progress,
+    )
+    print_failures(run.failures)
+    click.echo(render_pedigree(run.audit, 100), err=True)
+    return run.report

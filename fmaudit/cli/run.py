@@ -17,7 +17,9 @@ from fmaudit.errors import ExitCode
 @click.option(
     "--adapted", multiple=True, metavar="[NAME=]MODEL", help="A model adapted from BASE; repeatable."
 )
-@click.option("--reference", multiple=True, metavar="[NAME=]MODEL", help="An unrelated model; repeatable.")
+@click.option(
+    "--reference", multiple=True, metavar="[NAME=]MODEL", help="An unrelated model, as a control; repeatable."
+)
 @click.option(
     "-p",
     "--probes",
@@ -30,6 +32,12 @@ from fmaudit.errors import ExitCode
     multiple=True,
     metavar="NAME=PATH",
     help="Point a data set at a file or folder, or at its pinned hub source with NAME=hub; repeatable.",
+)
+@click.option(
+    "--datasets",
+    default="",
+    metavar="LIST",
+    help="Ask only these data sets, by commas. Default: every embedded one and those of --data.",
 )
 @click.option(
     "-L", "--limit", type=click.IntRange(min=1), help="Ask only so many items of each; nothing passes a gate."
@@ -54,22 +62,28 @@ from fmaudit.errors import ExitCode
 @click.option("--allow-identical", is_flag=True, help="Go on with an adapted model that changes nothing.")
 @JSON_OPTION
 def command(base: str, adapted: tuple[str, ...], reference: tuple[str, ...], **chosen: Any) -> None:
-    r"""Audit BASE and the models adapted from it.
+    """Audit BASE and the models adapted from it.
 
     A model is a hub id, a local directory, DIR::adapter=DIR or FILE.gguf.
     Interrupted? Repeat the command: finished batches are not asked again.
 
+    A model adapted from another adapted one names it by ::parent=NAME. With three
+    or more unrelated references of the same strength the report can say what was
+    inherited; without them, what base and adapted model share is an association.
+
     \b
     fmaudit run ./base --adapted ./base::adapter=./my-lora
+    fmaudit run ./base --adapted ft=./tuned --adapted q8=./int8::parent=ft --reference ./a --reference ./b
     fmaudit run model.gguf -p bias.crows_pairs --data crows_pairs=crows_pairs_anonymized.csv
-    """
+    """  # noqa: D301 (click reads the escape, a raw string would show it)
     from fmaudit.api import audit
     from fmaudit.cli.progress import StderrProgress
     from fmaudit.running.options import RunOptions
     from fmaudit.subjects import parse_named_spec
 
     options = RunOptions(
-        probes=tuple(part.strip() for part in chosen["probes"].split(",") if part.strip()),
+        probes=_listed(chosen["probes"]),
+        datasets=_listed(chosen["datasets"]) or None,
         data=data_locations(chosen["data"]),
         limit=chosen["limit"],
         samples=chosen["samples"],
@@ -95,6 +109,10 @@ def command(base: str, adapted: tuple[str, ...], reference: tuple[str, ...], **c
         click.echo(run.report)
     if run.failures:
         sys.exit(int(ExitCode.EXECUTION))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _folder_name(name: str) -> str:

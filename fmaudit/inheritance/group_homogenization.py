@@ -221,7 +221,8 @@ def _tested(rows: Design, found: Resampled, shown: _Triple, level: float) -> Fai
     values = values[np.isfinite(values).all(axis=1)]
     expected, excess = found.value[:cells], found.value[cells:]
     enough = (expected * n_eff >= LEAST_EXPECTED) & (units >= 2) & (len(values) > 1)
-    usable = np.flatnonzero(enough)
+    # A count that certain models always or never reach has nothing to test.
+    usable = np.flatnonzero(enough & (expected < 1))
     if not len(usable):
         reason = f"fewer than {LEAST_EXPECTED:g} effective items expected at every count: no test"
         return FailureHistogram(
@@ -230,8 +231,9 @@ def _tested(rows: Design, found: Resampled, shown: _Triple, level: float) -> Fai
     spread = values.std(axis=0, ddof=1) * (units / (units - 1)) ** 0.5
     # Where few items fell, the draws vary too little: never below the error under independence.
     se = np.maximum(spread, np.sqrt(expected * (1 - expected) / np.maximum(n_eff, 1.0)))
-    null = (np.abs(values - excess) / se)[:, usable].max(axis=1)
-    largest = float((np.abs(excess) / se)[usable].max())
+    floor = np.where(se > 0, se, 1.0)
+    null = (np.abs(values - excess) / floor)[:, usable].max(axis=1)
+    largest = float((np.abs(excess) / floor)[usable].max())
     critical = float(np.quantile(null, level, method="median_unbiased"))
     limits = {
         int(c): (float(excess[c] - critical * se[c]), float(excess[c] + critical * se[c])) for c in usable

@@ -127,10 +127,11 @@ def judge_lineages(
 ) -> dict[KeyT, LineageFinding]:
     """Judge every pair of a run; the tests of all pairs are one Holm family.
 
-    Verified: weights shared, or unit matching significant, or agreement above that
-    of every control by more than ``MARGIN`` (sign flips of whole passages, one-sided,
-    largest p over the controls). Refuted: none of these, and the upper limit of
-    agreement below the controls' maximum plus ``MARGIN``. Unknown otherwise, and
+    Verified: weights shared, or unit matching significant, or, where shapes do not
+    allow matching, agreement above that of every control by more than ``MARGIN``
+    (sign flips of whole passages, one-sided, largest p over the controls). Refuted:
+    none of these, and the upper limit of agreement below the controls' maximum plus
+    ``MARGIN``. Unknown otherwise, and
     where there is no control to compare with. The margin in the test keeps the
     ablest of several unrelated models, which agrees best with everyone, from being
     found kin. After Nikolic et al. (NeurIPS 2025) and Zhu et al. (ICML 2025).
@@ -192,9 +193,10 @@ def _finding(
         interval = found.agreement.interval(1 - alpha)
     shares = [control.share for control in found.controls.values()]
     most = max((share for share in shares if share is not None), default=None)
-    significant = any(p is not None and p <= alpha for p in (matching_adjusted, agreement[1]))
+    # Of a few unrelated pairs one agrees best by chance: agreement decides only without a matching.
+    decisive = agreement[1] if matching_adjusted is None else matching_adjusted
     verified: bool | None = None
-    if found.identity or significant:
+    if found.identity or (decisive is not None and decisive <= alpha):
         verified = True
     elif agreement[0] is not None and most is not None and _below(interval, most + MARGIN):
         verified = False

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from fmaudit.statistics.design import Design, Floats
-from fmaudit.statistics.functionals import MOST_UNDEFINED, _limits
+from fmaudit.statistics.functionals import MOST_UNDEFINED, bootstrap_limits
 from fmaudit.statistics.interval import Interval
 from fmaudit.statistics.levels import no_rows
 from fmaudit.statistics.resampling import bootstrap_counts, chunks, resampled_weights
@@ -129,7 +129,7 @@ def to_interval(found: Resampled, place: int, what: str, level: float, undefined
         conclusive, reason = False, f"undefined in {missing:.0%} of the bootstrap draws: no interval"
     else:
         se = float(defined.std(ddof=1)) * (units / (units - 1)) ** 0.5
-        lower, upper = _limits(defined, value, units, level)
+        lower, upper = bootstrap_limits(defined, value, units, level)
         if not se:
             same = "every draw gives the same value: the interval has no width"
             reason = f"{reason}; {same}" if reason else same

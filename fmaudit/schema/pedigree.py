@@ -192,18 +192,45 @@ class Homogenization(Record):
     reason: str = ""
 
 
+class AuditPower(Record):
+    """What audits of ``n`` items find at each dose of the ladder, over items and training seeds."""
+
+    n: int
+    power_items: list[Quantity]
+    false_alarms: Quantity
+    smallest_dose_found: float | None = None
+    reason: str = ""
+
+
 class Calibration(Record):
-    """What a probe found on specimens of known dose: its power and its false alarms."""
+    """What a probe found on specimens of known dose: its power and its false alarms.
+
+    ``n``: audited items that the headline rate counts. ``response``: mean headline
+    rate at each dose; ``rates``: that of every training seed. ``power_items``: share of
+    resampled audits of ``n`` items that find the defect, averaged over training
+    seeds; ``power_seeds``: share of training seeds whose whole pool finds it.
+    ``smallest_dose_found``: from it on every dose has 80 % power over items;
+    ``reason`` says why there is none. ``false_alarms``: share found at dose zero.
+    ``audits``: resampled audits of each seed. ``sizes``: the same at other n.
+    ``settings``: the probe's own settings.
+    """
 
     probe: str
     probe_version: int
+    metric: str = ""
     defect: str
     n: int
     doses: list[float]
     response: list[Quantity]
+    rates: list[list[float]] = Field(default_factory=list)
     power_items: list[Quantity]
     power_seeds: list[Quantity]
     smallest_dose_found: float | None = None
+    reason: str = ""
     false_alarms: Quantity
     training_seeds: int
+    audits: int = 0
+    sizes: list[AuditPower] = Field(default_factory=list)
+    margins: Margins = Margins()
+    settings: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     recipe: str = ""

@@ -139,7 +139,7 @@ def _resample(
         conclusive, reason = False, f"undefined in {drawn.undefined:.0%} of the bootstrap draws: no interval"
     else:
         se = float(drawn.values.std(ddof=1)) * (units / (units - 1)) ** 0.5
-        lower, upper = _limits(drawn.values, value, units, level)
+        lower, upper = bootstrap_limits(drawn.values, value, units, level)
         p = error_p(value, se, units - 1) if tested else None
         method += "; t test on the bootstrap error" if tested else ""
         if not se:
@@ -171,7 +171,7 @@ def _draw(rows: Design, fn: Callable[[Floats], float], draws: int, seed: int) ->
     return _Draws(defined, 1 - len(defined) / max(len(values), 1))
 
 
-def _limits(values: Floats, value: float, units: float, level: float) -> tuple[float, float]:
+def bootstrap_limits(values: Floats, value: float, units: float, level: float) -> tuple[float, float]:
     """Bias-corrected percentile limits with tails widened for few clusters (Hesterberg 2015)."""
     tolerance = 1e-12 * max(float(np.abs(values).max()), abs(value))
     below = (values < value - tolerance).mean() + (np.abs(values - value) <= tolerance).mean() / 2

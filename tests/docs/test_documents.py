@@ -82,8 +82,12 @@ def test_make_targets_exist():
         assert named <= targets, name
 
 
+def python_examples():
+    return [body for language, body in FENCE.findall(text_of("README.md")) if language == "python"]
+
+
 def test_the_python_example_fits_the_functions():
-    (source,) = (body for language, body in FENCE.findall(text_of("README.md")) if language == "python")
+    (source,) = (body for body in python_examples() if "fmaudit.audit(" in body)
     called = []
 
     def audit(*args, **kwargs):
@@ -99,6 +103,13 @@ def test_the_python_example_fits_the_functions():
     assert tail <= set(fmaudit.__all__)
     assert set(re.findall(r"\brun\.(\w+)", source)) == {"report", "audit"}
     assert {"report", "audit"} <= {*fmaudit.Run.__dataclass_fields__, *vars(fmaudit.Run)}
+
+
+def test_the_inheritance_example_runs(capsys):
+    (source,) = (body for body in python_examples() if "copy_fraction(" in body)
+    exec(compile(source, "README.md", "exec"), {})
+    value, *_ = capsys.readouterr().out.split()
+    assert float(value) == 1.0
 
 
 def test_the_changelog_has_this_version():

@@ -78,6 +78,19 @@ def test_matching_verifies_whatever_the_agreement():
     assert "below 1e-99" in found.evidence
 
 
+def test_agreement_does_not_verify_what_hidden_units_contradict():
+    """Of a few unrelated pairs one agrees best by chance."""
+    evidence = KinshipEvidence(agreement=agreeing(0.8), controls={"r": agreeing(0.4, 1)})
+    assert judge(evidence).verified is True
+    contradicted = KinshipEvidence(
+        matching_log_p=math.log(0.5),
+        matching="m",
+        agreement=agreeing(0.8),
+        controls={"r": agreeing(0.4, 1)},
+    )
+    assert judge(contradicted).state == "unknown"
+
+
 def test_insignificant_matching_alone_does_not_refute():
     alone = KinshipEvidence(matching_log_p=math.log(0.5), matching="m", agreement=agreeing(0.4))
     found = judge(alone)
