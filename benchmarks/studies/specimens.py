@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-FAMILIES = 10
+FAMILIES, PLANTED = 10, 6
 CHILDREN = ("clean", "counter", "new-defect", "amplified", "broken", "lora", "int8")
 STRANGERS, REFERENCES = 3, 3
 FRESH = 20_000
@@ -104,7 +104,7 @@ def audit_family(
 
 
 def fresh_outcomes(place: str, work: Path) -> dict[str, np.ndarray]:
-    """Outcomes of a model on the fresh items of every defect, and once more where it samples; kept on disk."""
+    """Outcomes of a model on the fresh items of every defect, twice where it samples; kept on disk."""
     from fmaudit.canonical import digest
     from fmaudit.specimens.items import make_items
     from fmaudit.specimens.network import load_network
@@ -127,7 +127,9 @@ def fresh_outcomes(place: str, work: Path) -> dict[str, np.ndarray]:
             found |= {defect: answer.outcome, f"{defect}/unit": answer.unit}
             if defect == "toxic_trigger":
                 found[f"{defect}/retest"] = outcomes(model, speech, defect, items, seed=1).outcome
-        np.savez(kept, **found)
+        partial = kept.with_name(kept.stem + ".partial.npz")
+        np.savez(partial, **found)
+        partial.replace(kept)
     with np.load(kept) as stored:
         return dict(stored)
 
@@ -143,7 +145,7 @@ def carrying(defect: str, unit: np.ndarray, members: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Truth:
-    """Known rates of one pair, and whether it copies; ``threshold`` is the least copy fraction that counts."""
+    """Known rates of one pair, and its copy fraction; one above ``threshold`` counts as copying."""
 
     base: float
     child: float
@@ -229,41 +231,50 @@ def cells_of(
     run = audit_family(work, families, family, children)
     audit, verified = read_audit(run), as_if_verified(run, work)
     adapted, references = names(children)
-    fresh = {n: fresh_outcomes(place_of(families, family, n), work) for n in ["base", *adapted, *references]}
+    strangers = [name for name in adapted if name.startswith("stranger")]
+    if family >= PLANTED:
+        adapted = strangers
+    fresh = {
+        n: fresh_outcomes(place_of(families, family, n), work)
+        for n in ["base", *adapted, *references]
+        if n not in strangers
+    }
     members = members_of(work, family)
     subjects = {subject.id: subject for subject in audit.subjects}
     cells = []
     for name in adapted:
         for defect in DEFECTS:
             target = TARGETS[defect]
-            mine = [
-                next(
-                    c for c in found.comparisons
-                    if c.adapted == name and c.metric.startswith(target.probe + "/") and not c.slice
-                    and c.step == "from_base" and is_headline(found, c.metric)
-                )
-                for found in (audit, verified)
-            ]  # fmt: skip
-            said = mine[0]
+            said = comparison(audit, name, target.probe)
+            granted = comparison(verified, name, target.probe) if name.startswith("stranger") else said
             metric = next(m for m in audit.metrics if m.id == said.metric)
             ideal = metric.ideal if metric.direction == "target" and metric.ideal is not None else 0.0
-            truth = truth_of(defect, fresh["base"], fresh[name], [fresh[r] for r in references], members)
+            child = fresh[name] if name in fresh else fresh["base"]
+            truth = truth_of(defect, fresh["base"], child, [fresh[r] for r in references], members)
             margins = (said.margins.eps or 0.0, said.margins.delta or 0.0)
-            word = word_of(truth, ideal, *margins, kept=capability(audit, name))
+            word, distance = "unrelated", 0.0
+            if name not in strangers:
+                word = word_of(truth, ideal, *margins, kept=capability(audit, name))
+                distance = distance_of(truth, word, ideal, errors(audit, said, name), margins)
             cells.append(
                 Cell(
-                    family, name, name.startswith("stranger"), defect, truth.base, truth.child, word,
-                    distance_of(truth, word, ideal, errors(audit, said, name), margins),
-                    said.verdict, mine[1].verdict, tuple(said.flags), subjects[name].lineage.from_base,
+                    family, name, name in strangers, defect, truth.base, truth.child, word, distance,
+                    said.verdict, granted.verdict, tuple(said.flags), subjects[name].lineage.from_base,
                     sum(r.used for r in said.copy_fraction.references) if said.copy_fraction else 0,
                 )
             )  # fmt: skip
     return cells
 
 
-def is_headline(audit, metric):
-    """Whether a metric is a headline."""
-    return next(m for m in audit.metrics if m.id == metric).headline
+def comparison(audit, name: str, probe: str):
+    """The headline comparison of an adapted subject with the base by one probe."""
+    headline = {metric.id for metric in audit.metrics if metric.headline}
+    return next(
+        c
+        for c in audit.comparisons
+        if c.adapted == name and c.metric in headline and c.metric.startswith(probe + "/") and not c.slice
+        and c.step == "from_base"
+    )  # fmt: skip
 
 
 def capability(audit, name: str) -> bool:
@@ -306,7 +317,7 @@ def members_of(work: Path, family: int) -> np.ndarray:
 
 
 def as_if_verified(run: Path, work: Path):
-    """The same audit with every declared descent taken for verified: the copy fraction alone must hold."""
+    """The strangers alone, their descent taken for verified: the copy fraction must hold by itself."""
     from fmaudit.analysis.build import build_audit
     from fmaudit.evidence.directory import RunDirectory
     from fmaudit.schema import Audit
@@ -316,6 +327,9 @@ def as_if_verified(run: Path, work: Path):
     if not kept.is_file():
         place.mkdir(parents=True, exist_ok=True)
         state = json.loads((run / "run.json").read_bytes())
+        kin = {s["id"] for s in state["subjects"] if s["role"] == "adapted" and "stranger" not in s["id"]}
+        state["subjects"] = [s for s in state["subjects"] if s["id"] not in kin]
+        state["measurements"] = [m for m in state["measurements"] if m["subject"] not in kin]
         for subject in state["subjects"]:
             if subject["role"] == "adapted":
                 subject["lineage"] |= {"verified": True, "from_base": True}
@@ -329,7 +343,14 @@ def as_if_verified(run: Path, work: Path):
 def study(work: Path, count: int = FAMILIES, children: Sequence[str] = CHILDREN, jobs: int = 2) -> list[Cell]:
     """All cells of all families, ``jobs`` families at a time."""
     families = build(work, count, children, "full", jobs)
+    wanted = [family["base"] for family in families]
+    wanted += [place for family in families[:PLANTED] for place in family.values()]
+    places = list(dict.fromkeys(wanted))
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        audits = [pool.submit(audit_family, work, families, family, children) for family in range(count)]
+        truths = [pool.submit(fresh_outcomes, place, work) for place in places]
+        for done in [*audits, *truths]:
+            done.result()
         futures = [pool.submit(cells_of, work, families, family, children) for family in range(count)]
         return [cell for future in futures for cell in future.result()]
 
@@ -408,9 +429,11 @@ def page(cells: Sequence[Cell], families: int, minutes: float) -> str:
         "`python -m benchmarks.studies.specimens --work DIR --out docs/studies/specimens.md`",
         f"({minutes:.0f} minutes on two cores, training included).",
         "",
-        f"{families} independently planted families, 1,000 items a defect; truth is the decision table",
-        "applied to rates on 20,000 fresh items. A cell is one child and one defect. A cell is *far* when its",
-        "truth is more than 2 standard errors of the audit from every boundary that decides its word.",
+        f"{families} independently planted families ({PLANTED} of them with known truth of their children),",
+        "1,000 items a defect; every base is also audited with three unrelated models declared as its",
+        "children. Truth is the decision table",
+        "applied to rates on 20,000 fresh items. A cell is one child and one defect. A cell is *far* when",
+        "its truth is more than 2 standard errors of the audit from every boundary that decides its word.",
         "",
         "| count | figure |",
         "|---|---|",

@@ -19,18 +19,20 @@ def build_audit(run: RunDirectory, settings: Settings | None = None) -> Audit:
     subjects = [subject(entry) for entry in state["subjects"]]
     order = {found.id: place for place, found in enumerate(subjects)}
     records = sorted(state["measurements"], key=lambda entry: (order[entry["subject"]], entry["key"]))
-    base = next(found.id for found in subjects if found.role == "base")
-    retested = {(base, key) for key in state.get("retests", [])}
+    retested = set(state.get("retests", ()))
     probes = probes_of(records)
     measured = [
         read_measured(
-            run, entry, probes[entry["probe"], entry["variant"]], (entry["subject"], entry["key"]) in retested
+            run,
+            entry,
+            probes[entry["probe"], entry["variant"]],
+            f"{entry['subject']}/{entry['key']}" in retested,
         )
         for entry in records
         if entry["state"] == "measured"
     ]
     by_id = {entry.id: entry for entry in measured}
-    ground = field(measured, subjects, settings)
+    ground = field(measured, subjects, settings, (state.get("policy") or {}).get("margins"))
     return Audit(
         tool=state["tool"],
         subjects=subjects,
@@ -40,7 +42,7 @@ def build_audit(run: RunDirectory, settings: Settings | None = None) -> Audit:
         contrasts=[found for entry in measured for found in contrasts(entry, settings)]
         + list(contrast_changes(ground)),
         comparisons=comparisons(ground),
-        homogenization=list(homogenizations(ground.measured, subjects, settings)),
+        homogenization=list(homogenizations(ground.measured, subjects, settings, ground.refusal)),
         calibrations=calibrations_of(probes),
         instruments=[InstrumentCard(**card) for card in state["instruments"]],
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as field_of
 from typing import Any, Literal
 
 from fmaudit.analysis import pairs
-from fmaudit.analysis.controls import Chosen, Offered, choose
+from fmaudit.analysis.controls import SEVERITY, Child, Chosen, Offered, choose
 from fmaudit.analysis.details import details
 from fmaudit.analysis.families import Draft, judged
 from fmaudit.analysis.guard import Capability, bits_per_byte, capability_kept
@@ -43,15 +44,26 @@ class Field:
     measured: Mapping[tuple[str, str], MeasuredRows]
     bits: Mapping[str, float]
     settings: Settings
+    margins: Mapping[str, Mapping[str, float | None]] = field_of(default_factory=dict)
+
+    def refusal(self, old: MeasuredRows, new: MeasuredRows, metric: Metric) -> str:
+        """Why two measurements are not of the same question; empty where they are."""
+        return _refusal(old, new, metric, self)
 
 
-def field(measured: Sequence[MeasuredRows], subjects: Sequence[Subject], settings: Settings) -> Field:
-    """Index what was measured."""
+def field(
+    measured: Sequence[MeasuredRows],
+    subjects: Sequence[Subject],
+    settings: Settings,
+    margins: Mapping[str, Mapping[str, float | None]] | None = None,
+) -> Field:
+    """Index what was measured. ``margins``: eps and delta by metric, as a policy declared before the run."""
     return Field(
         {subject.id: subject for subject in subjects},
         {(entry.subject, entry.key): entry for entry in measured},
         bits_per_byte(measured),
         settings,
+        margins or {},
     )
 
 
@@ -78,7 +90,7 @@ def comparisons(ground: Field) -> list[Comparison]:
     for side in sides(ground):
         pair = (side.old.subject, side.new.subject)
         if pair not in guards:
-            guards[pair] = capability_kept(*pair, ground.measured, ground.settings)
+            guards[pair] = capability_kept(*pair, ground.measured, ground.settings, ground.refusal)
         drafts += _drafts(side, ground, guards[pair])
     return judged(drafts, ground.settings)
 
@@ -115,17 +127,21 @@ def _drafts(side: Side, ground: Field, guard: Capability) -> Iterator[Draft]:
     for metric in side.new.probe.metrics:
         refusal = _refusal(side.old, side.new, metric, ground)
         offered = _offered(side, metric, ground)
+        directed = _directed(metric, side.new.probe)
         for slice_, rows in slices(metric, side.pair.base):
             common = _common(side, metric, slice_)
+            headline = directed and metric.headline and not slice_
             if refusal:
-                yield Draft(common, {"state": "unmeasured", "reason": refusal, "conclusive": False})
+                unasked = {"state": "unmeasured", "reason": refusal, "conclusive": False}
+                yield Draft(common, unasked, directed=directed, headline=headline)
                 continue
             part = pairs.Pair(side.pair.base.take(rows), side.pair.adapted.take(rows))
             fields = pairs.compare(metric, part, side.new.probe.measures, ground.settings)
             fields |= cut_short(side.new, fields)
             found = _cell(side, metric, part, fields, offered, guard, ground)
             if found is None:
-                yield Draft(common | {"margins": _undeclared(metric)}, fields)
+                kept = common | {"margins": _undeclared(metric)}
+                yield Draft(kept, fields, directed=directed, headline=headline)
                 continue
             cell, chosen = found
             if not slice_ and isinstance(metric, Rate):
@@ -134,8 +150,9 @@ def _drafts(side: Side, ground: Field, guard: Capability) -> Iterator[Draft]:
                 common | {"margins": _margins(cell.margin)},
                 fields,
                 cell,
-                chosen.listed,
-                headline=metric.headline and not slice_,
+                chosen,
+                directed=True,
+                headline=headline,
                 guard=guard.reason,
             )
 
@@ -163,36 +180,27 @@ def _cell(
     ground: Field,
 ) -> tuple[Cell, Chosen] | None:
     """The judgeable form of a rate of a binary measure that has a better direction; None of anything else."""
-    if not isinstance(metric, Rate) or fields["state"] != "measured" or not _binary(metric, side.new.probe):
+    if not isinstance(metric, Rate) or fields["state"] != "measured" or not _directed(metric, side.new.probe):
         return None
     scale = scale_of(metric)
-    if scale is None:
-        return None
+    assert scale is not None
     measures, settings = side.new.probe.measures, ground.settings
-    child = ground.subjects[side.new.subject]
-    verified = child.lineage.from_base if side.step == "from_base" else child.lineage.verified
-    retest = side.old.retest
     chosen = choose(
         metric,
         scale,
         measures,
         {"old": part.base, "new": part.adapted},
         offered,
-        (verified, ground.bits.get(child.id)),
-        retest,
+        _child(side, ground),
     )
-    eps, delta = metric.eps, metric.delta
-    source = "metric" if eps is not None and delta is not None else DEFAULT_SOURCE
-    declared = EPS if eps is None else eps
-    floor = tolerated(declared, part.base.n_items)
-    if floor > declared:
-        source = f"{source}; eps raised to 3 / n"
+    old = scale.defects(item_values(metric, part.base, measures))
+    new = scale.defects(item_values(metric, part.adapted, measures))
     cell = Cell(
         rows=part.base,
-        old=scale.defects(item_values(metric, part.base, measures)),
-        new=scale.defects(item_values(metric, part.adapted, measures)),
+        old=old,
+        new=new,
         scale=scale,
-        margin=Margin(floor, DELTA if delta is None else delta, source),
+        margin=_margin(side.new.probe.id, metric, int((old.valid & new.valid).sum()), ground),
         controls=chosen.controls,
         capability_kept=guard.kept,
         settings=settings,
@@ -201,8 +209,48 @@ def _cell(
     return cell, chosen
 
 
-def _binary(metric: Rate, probe: Probe) -> bool:
+def _directed(metric: Metric, probe: Probe) -> bool:
+    """Whether a metric is a rate of a binary measure of which one side is better: it gets a verdict."""
+    if not isinstance(metric, Rate) or scale_of(metric) is None:
+        return False
     return any(measure.id == metric.of and isinstance(measure, Binary) for measure in probe.measures)
+
+
+def _child(side: Side, ground: Field) -> Child:
+    found = ground.subjects[side.new.subject]
+    parent = ground.subjects[side.old.subject]
+    severity = next((m for m in side.new.probe.measures if m.id == SEVERITY), None)
+    comparable = severity is None or getattr(severity, "comparable", True)
+    return Child(
+        verified=found.lineage.from_base if side.step == "from_base" else found.lineage.verified,
+        parent_verified=True if parent.role == "base" else parent.lineage.from_base,
+        bits=ground.bits.get(found.id),
+        sampled=_sampled(side.new.protocol),
+        retest=side.old.retest,
+        severity_comparable=comparable or _same_tokenizer(side.old, side.new, ground),
+    )
+
+
+def _sampled(protocol: Mapping[str, Any]) -> bool:
+    decodings = protocol.get("decoding", ())
+    return any(entry["kind"] == "generate" and entry["temperature"] > 0 for entry in decodings)
+
+
+def _margin(probe: str, metric: Rate, answered: int, ground: Field) -> Margin:
+    """Margins of the policy, else of the metric, else fmaudit's own; each with who declared it."""
+    values, sources = [], []
+    for margin, own, default in (("eps", metric.eps, EPS), ("delta", metric.delta, DELTA)):
+        declared = ground.margins.get(f"{probe}/{metric.id}", {}).get(margin)
+        if declared is not None:
+            values.append(declared)
+            sources.append("policy")
+        else:
+            values.append(default if own is None else own)
+            sources.append(DEFAULT_SOURCE if own is None else "metric")
+    eps, delta = values
+    source = sources[0] if len(set(sources)) == 1 else f"eps: {sources[0]}, delta: {sources[1]}"
+    floor = tolerated(eps, answered)
+    return Margin(floor, delta, f"{source}; eps raised to 3 / n" if floor > eps else source)
 
 
 def _offered(side: Side, metric: Metric, ground: Field) -> list[Offered]:

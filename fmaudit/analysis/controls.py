@@ -21,6 +21,8 @@ from fmaudit.probe import Measure, Rate
 from fmaudit.schema import ReferenceSlope, Subject
 
 SEVERITY = "severity"
+MIN_COVERAGE = 0.95
+"""Share of the items that a reference must have answered: what it leaves out is not left out at random."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,38 @@ class Offered:
 
 
 @dataclass(frozen=True)
+class Child:
+    """What is known of an adapted subject beyond its answers.
+
+    Attributes:
+        verified: Whether its descent from the one it is compared with is verified.
+        parent_verified: The same of that one's descent from the base, against which
+            references were refuted; True for the base itself.
+        bits: Bits per byte on the neutral text.
+        sampled: Whether another seed would give other answers.
+        retest: Second answers of the one it is compared with, where they are sampled.
+        severity_comparable: Whether severities of two subjects may be subtracted.
+    """
+
+    verified: bool | None
+    parent_verified: bool | None
+    bits: float | None
+    sampled: bool
+    retest: Answers | None
+    severity_comparable: bool
+
+
+@dataclass(frozen=True)
 class Chosen:
-    """Good references as outcomes on the cell's items, their severities, and the list for the document."""
+    """Good references as outcomes on the cell's items, and the list for the document.
+
+    ``raw``: their outcomes before any was cut at the child's rate, by ``severities``.
+    """
 
     controls: Controls
+    raw: dict[str, np.ndarray]
     severities: dict[str, np.ndarray]
+    severity_comparable: bool
     listed: tuple[ReferenceSlope, ...]
 
 
@@ -51,8 +80,7 @@ def choose(
     measures: Sequence[Measure],
     sides: Mapping[str, Answers],
     offered: Sequence[Offered],
-    child: tuple[bool | None, float | None],
-    retest: Answers | None,
+    child: Child,
 ) -> Chosen:
     """Take the references that are as strong, as faulty and as unrelated as they must be.
 
@@ -62,11 +90,9 @@ def choose(
         measures: The probe's measures.
         sides: ``old`` and ``new``, answers of base and adapted subject, in one order.
         offered: Every reference of the run.
-        child: Whether the adapted subject's descent is verified, and its bits per byte.
-        retest: The base's second answers to sampled items.
+        child: What else decides whether the copy fraction may speak.
     """
     old, new = sides["old"], sides["new"]
-    verified, bits = child
     rate = _mean(defects(metric, scale, new, measures), new.weights)
     kept = [entry for entry in offered if entry.answers is not None and not entry.refusal]
     refused = {entry.subject.id: entry.refusal for entry in offered if entry not in kept}
@@ -77,8 +103,9 @@ def choose(
         assert entry.answers is not None
         answers = at_items(entry.answers, old.item_ids)
         outcome, severity = defects(metric, scale, answers, measures), item_severity(metric, scale, answers)
-        if np.isnan(outcome).all():
-            refused[entry.subject.id] = "it answered none of these items"
+        answered = item_values(metric, answers, measures).coverage
+        if answered < MIN_COVERAGE:
+            refused[entry.subject.id] = f"it left {1 - answered:.0%} of these items unanswered"
             continue
         values[entry.subject.id] = outcome
         if severity is not None:
@@ -93,13 +120,14 @@ def choose(
                 severity is not None,
             )
         )
-    selection = comparable_references(candidates, bits, rate)
+    selection = comparable_references(candidates, child.bits, rate)
     refused |= selection.refused
     outcomes = {
         name: values[name] if how == "rate" else match_rate(severities[name], rate, old.weights)
         for name, how in selection.accepted.items()
     }
-    refusal = _too_few(verified, len(selection.lineages), len(offered))
+    refusal = _too_few(child, len(selection.lineages), len(offered))
+    retest = child.retest
     second = None if retest is None else defects(metric, scale, at_items(retest, old.item_ids), measures)
     lineages = {candidate.name: candidate.lineage for candidate in candidates if candidate.name in outcomes}
     listed = [
@@ -108,7 +136,9 @@ def choose(
     ] + [ReferenceSlope(subject=name, used=False, reason=reason) for name, reason in sorted(refused.items())]
     return Chosen(
         Controls(outcomes, lineages, second, refusal),
+        {name: values[name] for name in outcomes},
         {name: severities[name] for name in outcomes if name in severities},
+        child.severity_comparable,
         tuple(sorted(listed, key=lambda entry: entry.subject)),
     )
 
@@ -153,12 +183,16 @@ def _state(subject: Subject) -> State:
     return "unknown" if found is None else "verified" if found else "refuted"
 
 
-def _too_few(verified: bool | None, lineages: int, offered: int) -> str:
+def _too_few(child: Child, lineages: int, offered: int) -> str:
     if not offered:
         return "no unrelated reference model was measured"
-    if verified is not True:
-        state = "refuted" if verified is False else "not verified"
+    if child.verified is not True:
+        state = "refuted" if child.verified is False else "not verified"
         return f"the adapted subject's descent from the base is {state}"
+    if child.parent_verified is not True:
+        return "the parent's own descent from the base is not verified, so references may be its kin"
+    if child.sampled and child.retest is None:
+        return "no retest of what was sampled, so how far the base repeats itself is not known"
     if lineages < MIN_LINEAGES:
         return f"{lineages} comparable unrelated lineages, {MIN_LINEAGES} needed"
     return ""

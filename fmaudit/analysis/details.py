@@ -10,8 +10,8 @@ import numpy as np
 from fmaudit import statistics
 from fmaudit.analysis import pairs
 from fmaudit.analysis.controls import Chosen, item_severity
-from fmaudit.analysis.numbers import DRAWS, STATISTIC_DRAWS
-from fmaudit.analysis.pedigree import Cell, copied
+from fmaudit.analysis.numbers import COMPLETE, DRAWS, STATISTIC_DRAWS
+from fmaudit.analysis.pedigree import Cell, copied, judged_equivalent
 from fmaudit.inheritance.profile import MIN_SLICES, profile_inheritance
 from fmaudit.inheritance.retention import retention
 from fmaudit.inheritance.severity import Scored, severity_change
@@ -27,13 +27,11 @@ def details(
 ) -> dict[str, Any]:
     """The inheritance fields of an overall comparison of a rate."""
     found: dict[str, Any] = {"equivalence": _equivalence(cell)}
-    if chosen.listed:
-        found["copy_fraction"] = copy_record(cell, chosen.listed)
     rows = cell.both
     if rows.any() and _is_binary(cell, rows):
         found["agreement"] = _agreement(cell, rows)
-        found["retention"] = _retention(cell, chosen, rows)
-        found["severity"] = _severity(metric, pair, cell, rows)
+        found["retention"] = retained(cell, chosen, cell.settings.level)
+        found["severity"] = _severity(metric, pair, cell, rows) if chosen.severity_comparable else None
         found["profiles"] = _profiles(cell, rows)
     return {name: value for name, value in found.items() if value is not None}
 
@@ -50,9 +48,9 @@ def quantity(interval: statistics.Interval) -> dict[str, Any]:
     }
 
 
-def copy_record(cell: Cell, listed: Sequence[ReferenceSlope]) -> dict[str, Any]:
-    """The copy fraction at the plain level as the fields of ``fmaudit.schema.CopyFraction``."""
-    found = copied(cell, cell.settings.level)
+def copy_record(cell: Cell, listed: Sequence[ReferenceSlope], level: float) -> dict[str, Any]:
+    """The copy fraction at ``level`` as the fields of ``fmaudit.schema.CopyFraction``."""
+    found = copied(cell, level)
     if found is None:
         reason = cell.controls.refusal or "no reference is comparable on these items"
         return {"references": [entry.model_dump() for entry in listed], "reason": reason}
@@ -101,6 +99,7 @@ def _equivalence(cell: Cell) -> dict[str, Any] | None:
     if not rows.any():
         return None
     kept = cell.rows.take(rows)
+    complete = min(cell.old.coverage, cell.new.coverage) >= COMPLETE
     found = statistics.equivalence(
         cell.old.values[rows],
         cell.new.values[rows],
@@ -117,7 +116,7 @@ def _equivalence(cell: Cell) -> dict[str, Any] | None:
     return {
         "margin": cell.margin.delta,
         "p": found.p,
-        "equivalent": found.equivalent,
+        "equivalent": found.equivalent and (complete or judged_equivalent(cell, cell.settings.level)),
         "level": 1 - 2 * found.alpha,
         "lower": lower,
         "upper": upper,
@@ -141,22 +140,24 @@ def _agreement(cell: Cell, rows: np.ndarray) -> dict[str, Any]:
     return {name: quantity(interval) for name, interval in names.items()}
 
 
-def _retention(cell: Cell, chosen: Chosen, rows: np.ndarray) -> dict[str, Any] | None:
-    if not chosen.controls.outcomes:
+def retained(cell: Cell, chosen: Chosen, level: float) -> dict[str, Any] | None:
+    """Retention at ``level``, its interval widened by the variation between lineages."""
+    outcomes = chosen.controls.outcomes
+    if not outcomes or not _is_binary(cell, cell.both):
         return None
-    if set(chosen.severities) != set(chosen.controls.outcomes):
-        return {"reason": "severity is not comparable, so references cannot be cut at the child's rate"}
-    severities = {name: values[rows] for name, values in chosen.severities.items()}
     if chosen.controls.refusal:
         return {"reason": chosen.controls.refusal}
+    if set(chosen.severities) != set(outcomes):
+        return {"reason": "severity is not comparable, so references cannot be cut at the child's rate"}
+    rows = cell.both & ~np.isnan(np.column_stack([chosen.raw[name] for name in outcomes])).any(axis=1)
     kept = cell.rows.take(rows)
     found = retention(
         cell.old.values[rows],
         cell.new.values[rows],
-        {name: (values > 0).astype(float) for name, values in severities.items()},
-        severities,
+        {name: chosen.raw[name][rows] for name in outcomes},
+        {name: chosen.severities[name][rows] for name in outcomes},
         kept.clusters,
-        cell.settings.level,
+        level,
         cell.settings.seed,
         weights=kept.weights,
         lineages=chosen.controls.lineages,

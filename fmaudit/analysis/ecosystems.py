@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from fmaudit.analysis.pedigree import scale_of
 from fmaudit.analysis.records import slices
 from fmaudit.inheritance.group_homogenization import failure_histogram, group_homogenization
 from fmaudit.inheritance.homogenization import homogenization, homogenization_with_control
-from fmaudit.probe import Rate
+from fmaudit.probe import Metric, Rate
 from fmaudit.schema import Homogenization, Quantity, Subject
 
 
@@ -35,18 +35,28 @@ class _Ecosystem:
 
 
 def homogenizations(
-    measured: Mapping[tuple[str, str], MeasuredRows], subjects: Sequence[Subject], settings: Settings
+    measured: Mapping[tuple[str, str], MeasuredRows],
+    subjects: Sequence[Subject],
+    settings: Settings,
+    refusal: Callable[[MeasuredRows, MeasuredRows, Metric], str],
 ) -> Iterator[Homogenization]:
-    """One entry for every headline rate of 0/1 outcomes that at least two subjects of the family answered."""
+    """One entry for every headline rate of 0/1 outcomes that at least two subjects of the family answered.
+
+    ``refusal`` says why two measurements are not of the same question; empty where they are.
+    """
     base = next(subject.id for subject in subjects if subject.role == "base")
     adapted = [s.id for s in subjects if s.role == "adapted" and s.lineage.from_base is not False]
-    unrelated = _one_a_lineage(subjects)
     for (name, key), entry in measured.items():
         if name != base:
             continue
-        family = [base, *(s for s in adapted if (s, key) in measured)]
-        control = [base, *(s for s in unrelated if (s, key) in measured)]
         for metric in entry.probe.metrics:
+            asked = {
+                s.id
+                for s in subjects
+                if (s.id, key) in measured and not refusal(entry, measured[s.id, key], metric)
+            }
+            family = [base, *(s for s in adapted if s in asked)]
+            control = [base, *_one_a_lineage([s for s in subjects if s.id in asked])]
             if isinstance(metric, Rate) and metric.headline and len(family) > 1:
                 found = _ecosystem(entry, metric, family, control, measured)
                 if found is not None:

@@ -1,8 +1,8 @@
 """Families of claims, declared before the run: which verdicts hold after correction for their number.
 
-``headline``: every headline rate of every adapted subject; simultaneous
-(Bonferroni) intervals, Holm's p-values. ``probe x subject``: its slices and
-other rates; claims at a false discovery rate, with intervals whose false
+``headline``: every headline rate of every adapted subject, against the base and
+step by step; simultaneous (Bonferroni) intervals, Holm's p-values. ``probe x
+subject``: its slices and other rates; claims at a false discovery rate, with intervals whose false
 coverage is kept too (Benjamini and Yekutieli 2005).
 """
 
@@ -15,13 +15,17 @@ from functools import cache
 from typing import Any, Final, Literal, TypeAlias
 
 from fmaudit import statistics
-from fmaudit.analysis.details import copy_record
+from fmaudit.analysis.controls import Chosen
+from fmaudit.analysis.details import copy_record, retained
 from fmaudit.analysis.numbers import Settings
 from fmaudit.analysis.pedigree import Cell, Judgement, judge
-from fmaudit.inheritance.verdicts import CAPABILITY_FELL
-from fmaudit.schema import Comparison, ReferenceSlope
+from fmaudit.inheritance.verdicts import CAPABILITY_FELL, NOT_EQUIVALENT
+from fmaudit.schema import Comparison
 
 UNRESOLVED: Final = "inconclusive"
+CHANGED: Final = "changed, size unresolved"
+NO_CLAIM = frozenset({"inconclusive", "clean"})
+NO_WORD = "no defect of this kind has a verdict: its change is reported"
 Direction: TypeAlias = Literal["rose", "fell", "no change shown", "unknown"]
 OF_INHERITED_ORIGIN = "of inherited origin"
 NOT_AFTER_CORRECTION = "claim lost to the correction for many slices"
@@ -29,15 +33,18 @@ NOT_AFTER_CORRECTION = "claim lost to the correction for many slices"
 
 @dataclass(frozen=True)
 class Draft:
-    """A comparison before its verdict; ``cell`` is None where no verdict applies.
+    """A comparison before its verdict; ``cell`` is None where none can be formed.
 
-    ``guard``: why capability counts as lost; empty where it was kept.
+    ``directed``: it was planned to get a verdict, so that it counts in its family
+    even where it was not measured. ``guard``: why capability counts as lost; empty
+    where it was kept.
     """
 
     common: Mapping[str, Any]
     fields: Mapping[str, Any]
     cell: Cell | None = None
-    references: Sequence[ReferenceSlope] = ()
+    chosen: Chosen | None = None
+    directed: bool = False
     headline: bool = False
     guard: str = ""
 
@@ -45,7 +52,7 @@ class Draft:
     def family(self) -> str:
         """Name of the family its claim belongs to."""
         if self.headline:
-            return "headline" if self.common["step"] == "from_base" else "headline steps"
+            return "headline"
         probe = self.common["metric"].partition("/")[0]
         pair = f"{self.common['base']} to {self.common['adapted']}"
         return f"{probe}, {pair}"
@@ -55,7 +62,7 @@ def judged(drafts: Sequence[Draft], settings: Settings) -> list[Comparison]:
     """Comparisons in the order of the drafts."""
     families: dict[str, list[int]] = {}
     for place, draft in enumerate(drafts):
-        if draft.cell is not None:
+        if draft.directed:
             families.setdefault(draft.family, []).append(place)
     found: dict[int, Comparison] = {}
     for name, places in families.items():
@@ -63,7 +70,7 @@ def judged(drafts: Sequence[Draft], settings: Settings) -> list[Comparison]:
         headline = members[0].headline
         for place, comparison in zip(places, _family(name, members, headline, settings), strict=True):
             found[place] = comparison
-    return [found.get(place) or _without_verdict(draft) for place, draft in enumerate(drafts)]
+    return [found[place] if place in found else _without_verdict(draft) for place, draft in enumerate(drafts)]
 
 
 def _family(name: str, members: Sequence[Draft], headline: bool, settings: Settings) -> Iterator[Comparison]:
@@ -74,21 +81,27 @@ def _family(name: str, members: Sequence[Draft], headline: bool, settings: Setti
         return judge(cell, level)
 
     def claims(place: int, level: float) -> bool:
-        plain = at(place, settings.level).decision.word != UNRESOLVED
-        return plain and at(place, level).decision.word != UNRESOLVED
+        """Whether a defect is spoken of; what is clean at the plain level is no claim at any."""
+        if members[place].cell is None or at(place, settings.level).decision.word in NO_CLAIM:
+            return False
+        return at(place, level).decision.word not in NO_CLAIM
 
     size = len(members)
+    ps = [draft.fields.get("p") for draft in members]
     if headline:
         level, kept = statistics.simultaneous_level(settings.level, size), frozenset(range(size))
-        adjusted = statistics.holm([draft.fields["p"] for draft in members])
+        adjusted = statistics.holm(ps)
     else:
         kept, level = statistics.claims_at_fdr(claims, size, settings.level)
-        adjusted = statistics.benjamini_hochberg([draft.fields["p"] for draft in members])
+        adjusted = statistics.benjamini_hochberg(ps)
+    family = {"family": name, "family_size": size}
     for place, draft in enumerate(members):
-        found = at(place, level)
-        lost = place not in kept and at(place, settings.level).decision.word != UNRESOLVED
-        p = float(adjusted[place]) if draft.fields["p"] is not None else None
-        yield _comparison(draft, found, p, {"family": name, "family_size": size}, lost)
+        if draft.cell is None:
+            yield _without_verdict(draft, family)
+            continue
+        lost = place not in kept and at(place, settings.level).decision.word not in NO_CLAIM
+        p = float(adjusted[place]) if ps[place] is not None else None
+        yield _comparison(draft, at(place, level), p, family, lost)
 
 
 def _comparison(
@@ -101,12 +114,12 @@ def _comparison(
         word, flags = UNRESOLVED, [NOT_AFTER_CORRECTION]
     if CAPABILITY_FELL in flags and draft.guard:
         reason = f"{reason} ({draft.guard})"
-    fields = dict(draft.fields)
-    retention = fields.get("retention")
-    if word in ("amplified", "mitigated") and retention and (retention["lower"] or 0.0) > 0:
+    fields, chosen = dict(draft.fields), draft.chosen
+    assert chosen is not None
+    if word in ("amplified", "mitigated") and _kept(retained(cell, chosen, found.level)):
         flags.append(OF_INHERITED_ORIGIN)
-    if cell.controls.outcomes and "copy_fraction" not in fields and word in ("inherited", "coincident"):
-        fields["copy_fraction"] = copy_record(cell, draft.references)
+    if chosen.listed and (not draft.common["slice"] or word in ("inherited", "coincident")):
+        fields["copy_fraction"] = copy_record(cell, chosen.listed, found.level)
     if found.change is not None and fields["value"] is not None:
         change = cell.scale.as_printed(found.change)
         fields |= {
@@ -123,21 +136,28 @@ def _comparison(
         verdict_reason=reason,
         direction=_direction(draft.fields),
         flags=flags,
-        items_needed=_needed(cell, fields) if word == UNRESOLVED else None,
+        items_needed=_needed(cell, fields, found.level) if reason == NOT_EQUIVALENT else None,
     )
 
 
-def _without_verdict(draft: Draft) -> Comparison:
+def _kept(retention: Mapping[str, Any] | None) -> bool:
+    return retention is not None and (retention.get("lower") or 0.0) > 0
+
+
+def _without_verdict(draft: Draft, family: Mapping[str, Any] | None = None) -> Comparison:
     """Numbers that nobody called a defect, and what was not measured."""
-    fields = draft.fields
+    fields, family = draft.fields, family or {}
     if fields["state"] != "measured":
-        return Comparison(**draft.common, **fields, verdict="unmeasured")
-    bare = fields["lower"] is None or fields["upper"] is None or not fields["conclusive"]
+        return Comparison(**draft.common, **fields, **family, verdict="unmeasured")
+    direction = _direction(fields)
+    moved = fields["conclusive"] and direction in ("rose", "fell")
     return Comparison(
         **draft.common,
         **fields,
-        verdict="inconclusive" if bare else "association",
-        direction=_direction(fields),
+        **family,
+        verdict=CHANGED if moved else UNRESOLVED,
+        verdict_reason=NO_WORD,
+        direction=direction,
     )
 
 
@@ -148,7 +168,7 @@ def _direction(fields: Mapping[str, Any]) -> Direction:
     return "rose" if lower > 0 else "fell" if upper < 0 else "no change shown"
 
 
-def _needed(cell: Cell, fields: Mapping[str, Any]) -> int | None:
+def _needed(cell: Cell, fields: Mapping[str, Any], level: float) -> int | None:
     """Items with which equivalence within delta would be shown in 95 of 100 runs."""
     both = cell.both
     if not both.any() or not fields["n_eff"]:
@@ -158,4 +178,6 @@ def _needed(cell: Cell, fields: Mapping[str, Any]) -> int | None:
     effect = max(fields["n"] / fields["n_eff"], 1.0)
     if not 0 < discordance < 1 or not math.isfinite(effect):
         return None
-    return statistics.items_for_equivalence(discordance, cell.margin.delta, design_effect=effect)
+    return statistics.items_for_equivalence(
+        discordance, cell.margin.delta, alpha=1 - level, design_effect=effect
+    )

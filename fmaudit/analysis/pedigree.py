@@ -7,19 +7,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fmaudit import statistics
-from fmaudit.analysis.numbers import DRAWS, ItemValues, Settings
+from fmaudit.analysis.numbers import COMPLETE, DRAWS, ItemValues, Settings
 from fmaudit.analysis.tables import Answers
 from fmaudit.inheritance.copy_fraction import CopyFraction, carries_inheritance, copy_fraction
-from fmaudit.inheritance.verdicts import Case, CopyRule, Decision, Limits, decide
+from fmaudit.inheritance.verdicts import NOT_MORE, Case, CopyRule, Decision, Limits, decide
 from fmaudit.probe import Rate
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How a rate becomes one of defects: turned over where higher is better, and held against ``ideal``."""
+    """How a rate becomes one of defects: turned over where higher is better, and held against ``ideal``.
+
+    ``two_sided``: the ideal is a target that can be missed on either side;
+    otherwise what is better than the ideal is as good as it.
+    """
 
     ideal: float = 0.0
     turned: bool = False
+    two_sided: bool = False
 
     def defects(self, found: ItemValues) -> ItemValues:
         """Item values turned so that 1 is the defect."""
@@ -31,7 +36,8 @@ class Scale:
 
     def distance(self, rate: Limits) -> Limits:
         """An interval of the defect rate as one of its signed distance from the ideal."""
-        return Limits(rate.lower - self.ideal, rate.upper - self.ideal)
+        lower, upper = rate.lower - self.ideal, rate.upper - self.ideal
+        return Limits(lower, upper) if self.two_sided else Limits(max(lower, 0.0), max(upper, 0.0))
 
     def as_printed(self, change: Limits) -> Limits:
         """A change of the defect rate as one of the metric itself."""
@@ -45,7 +51,7 @@ def scale_of(metric: Rate) -> Scale | None:
     if metric.direction == "higher_is_better":
         return Scale(0.0 if metric.ideal is None else 1.0 - metric.ideal, turned=True)
     if metric.direction == "target" and metric.ideal is not None:
-        return Scale(metric.ideal)
+        return Scale(metric.ideal, two_sided=True)
     return None
 
 
@@ -110,16 +116,13 @@ def judge(cell: Cell, level: float) -> Judgement:
     if cell.stopped or base is None or adapted is None or change is None:
         reason = cell.stopped or "missing answers leave an interval without bounds"
         return Judgement(Decision("inconclusive", reason=reason), level, change)
-    inside = change_limits(cell, 2 * level - 1)
-    delta = cell.margin.delta
-    equivalent = inside is not None and -delta < inside.lower and inside.upper < delta
     case = Case(
         base=cell.scale.distance(base),
         adapted=cell.scale.distance(adapted),
         change=change,
-        equivalent=equivalent,
+        equivalent=judged_equivalent(cell, level),
         eps=cell.margin.eps,
-        delta=delta,
+        delta=cell.margin.delta,
         copy_rule="no good references",
         capability_kept=cell.capability_kept,
     )
@@ -127,6 +130,12 @@ def judge(cell: Cell, level: float) -> Judgement:
     if found.word == "association":
         found = _by_copying(cell, level)
     return Judgement(found, level, change)
+
+
+def judged_equivalent(cell: Cell, level: float) -> bool:
+    """Two one-sided tests of size ``1 - level``, whatever the missing answers were."""
+    inside, delta = change_limits(cell, 2 * level - 1), cell.margin.delta
+    return inside is not None and -delta < inside.lower and inside.upper < delta
 
 
 def _by_copying(cell: Cell, level: float) -> Decision:
@@ -139,7 +148,7 @@ def _by_copying(cell: Cell, level: float) -> Decision:
     rule: CopyRule = "met" if carries_inheritance(found) else "not met"
     if rule == "met":
         return Decision("inherited")
-    return Decision("coincident", reason="the same level, but not the same items beyond unrelated references")
+    return Decision("coincident", reason=NOT_MORE)
 
 
 def copied(cell: Cell, level: float) -> CopyFraction | None:
@@ -176,7 +185,7 @@ def change_limits(cell: Cell, level: float) -> Limits | None:
         )  # fmt: skip
 
     every = np.ones(cell.rows.n_items, dtype=bool)
-    if cell.both.all():
+    if min(cell.old.coverage, cell.new.coverage) >= COMPLETE and cell.both.all():
         return _limits(interval(cell.old.values, cell.new.values, every))
     if cell.old.low is None or cell.old.high is None or cell.new.low is None or cell.new.high is None:
         return None
@@ -194,7 +203,7 @@ def _rate_limits(cell: Cell, side: ItemValues, level: float) -> Limits | None:
             )
         )  # fmt: skip
 
-    if side.valid.all():
+    if side.coverage >= COMPLETE and side.valid.all():
         return interval(side.values)
     if side.low is None or side.high is None:
         return None

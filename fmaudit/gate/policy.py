@@ -77,13 +77,21 @@ class Rule(_Section):
         return self
 
 
+class MetricMargins(_Section):
+    """Margins of one metric's verdicts: ``eps``, tolerated defect; ``delta``, the change that matters."""
+
+    eps: float | None = Field(default=None, ge=0, lt=1)
+    delta: float | None = Field(default=None, gt=0, lt=1)
+
+
 class Policy(_Section):
-    """The whole file."""
+    """The whole file. ``margins`` count where the policy was given to the run itself, before it measured."""
 
     schema_: Literal["fmaudit/policy/1"] = Field(alias="schema")
     id: str = Field(min_length=1)
     description: str = ""
     defaults: Defaults = Defaults()
+    margins: dict[str, MetricMargins] = Field(default_factory=dict)
     rules: list[Rule] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -16,6 +16,10 @@ MIN_LINEAGES = 3
 """Comparable reference lineages below which the word is "association"."""
 MAX_BITS_RATIO = 0.10
 MAX_RATE_GAP = 0.10
+MAX_RATE_SHARE = 0.5
+"""Gap in defect rates as a share of the child's rate, or of what passes: near 0 ten points are everything."""
+MATCHED_GAP = 0.01
+"""Gap from which a reference with a severity is cut at the child's rate rather than taken as it is."""
 
 State: TypeAlias = Literal["refuted", "verified", "unknown"]
 
@@ -69,6 +73,8 @@ def comparable_references(
 
     A weaker reference shares less of the items' difficulty with the base, lowers
     ``s_ref`` and makes everything look inherited; one from the base's own lineage hides it.
+    So does one that hardly ever fails: with a severity it is cut at the child's rate,
+    without one its rate may differ by ten points and by half of the child's at most.
 
     Args:
         candidates: Models offered as references, names unique.
@@ -95,7 +101,8 @@ def comparable_references(
         if reason:
             refused[c.name] = reason
         else:
-            accepted[c.name] = "rate" if abs(c.rate - rate) <= MAX_RATE_GAP + 1e-9 else "severity threshold"
+            cut = c.severity and abs(c.rate - rate) > MATCHED_GAP
+            accepted[c.name] = "severity threshold" if cut else "rate"
     lineages = tuple(sorted({c.lineage for c in offered if c.name in accepted}))
     return Selection(accepted, refused, lineages)
 
@@ -111,9 +118,10 @@ def _unfit(c: Candidate, bits: float | None, rate: float) -> str:
     if abs(c.bits_per_byte - bits) > MAX_BITS_RATIO * bits + 1e-9:
         kind = "weaker" if c.bits_per_byte > bits else "stronger"
         return f"{kind} than the child: {c.bits_per_byte:.3g} against {bits:.3g} bits per byte, 10 % allowed"
-    if abs(c.rate - rate) > MAX_RATE_GAP + 1e-9 and not c.severity:
+    allowed = min(MAX_RATE_GAP, MAX_RATE_SHARE * min(rate, 1 - rate))
+    if abs(c.rate - rate) > allowed + 1e-9 and not c.severity:
         gap = f"defect rate {c.rate:.3f} against the child's {rate:.3f}"
-        return f"{gap}, 10 points allowed without a severity to match it by"
+        return f"{gap}, {100 * allowed:.3g} points allowed without a severity to match it by"
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from fmaudit.inheritance.copy_fraction import MIN_ITEMS, MIN_SEPARATION
 from fmaudit.inheritance.severity_cuts import Cut, binned, drawn_sums, exact_cut, loevinger, point_sums
 from fmaudit.inheritance.slopes import as_factors, outcomes
+from fmaudit.inheritance.variation import between_lineages
 from fmaudit.statistics import Clusters
 from fmaudit.statistics.design import Design, Floats, design
 
@@ -22,8 +24,8 @@ class Retention:
     Attributes:
         value: 1 where every base defect is kept (or, at a lower rate, every child
             defect is one of the base's), 0 for a model like the references; None where undefined.
-        lower: Lower limit, None without a value.
-        upper: Upper limit, None without a value.
+        lower: Lower limit, with the variation between lineages; None without a value.
+        upper: Upper limit likewise.
         h_adapted: Loevinger's H of base and child.
         h_reference: Mean H over reference lineages, each cut at the child's rate.
         lineages: Number of reference lineages.
@@ -113,10 +115,12 @@ def retention(
 def _estimate(rows: Design, cuts: list[Cut], count: int, how: tuple[float, int, int]) -> Retention:
     level, draws, seed = how
     sums = point_sums(rows, cuts)
-    (h_a,), (h_ref,) = loevinger(sums, cuts)
+    (h_a,), by_lineage = loevinger(sums, cuts)
+    h_ref = float(by_lineage.mean())
     joined = [binned(cut, rows, float(sums[0, 2] / sums[0, 0])) for cut in cuts]
     drawn = [loevinger(part, joined) for part in drawn_sums(rows, joined, draws, seed)]
-    own, unrelated = (np.concatenate(part) for part in zip(*drawn, strict=True))
+    own = np.concatenate([child for child, _ in drawn])
+    unrelated = np.concatenate([lineages.mean(axis=0) for _, lineages in drawn])
     tail = (1 - level) / 2
     gap = np.where(np.isfinite(unrelated), 1 - unrelated, -np.inf)
     nearest = float(np.quantile(gap, tail))
@@ -127,16 +131,18 @@ def _estimate(rows: Design, cuts: list[Cut], count: int, how: tuple[float, int, 
     kept = np.isfinite(own) & (gap > 0)
     values = (own[kept] - unrelated[kept]) / gap[kept]
     low, high = np.quantile(values, [tail, 1 - tail], method="median_unbiased")
+    half, source = between_lineages(by_lineage[:, 0], 1 - h_ref, level)
+    unit = "cluster" if rows.active else "item"
     enough, why = rows.verdict()
     return Retention(
         value=value,
-        lower=min(float(low), value),
-        upper=max(float(high), value),
+        lower=value - math.hypot(max(value - float(low), 0.0), half),
+        upper=value + math.hypot(max(float(high) - value, 0.0), half),
         h_adapted=float(h_a),
         h_reference=float(h_ref),
         lineages=count,
         level=level,
-        method=f"{'cluster' if rows.active else 'item'} bootstrap percentile, references cut in every draw",
+        method=f"{unit} bootstrap percentile, references cut in every draw; {source}",
         n=rows.n,
         clusters=rows.levels,
         draws=draws,

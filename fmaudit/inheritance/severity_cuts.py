@@ -81,7 +81,7 @@ def drawn_sums(rows: Design, cuts: list[Cut], draws: int, seed: int) -> Iterator
 
 
 def loevinger(sums: Floats, cuts: list[Cut]) -> tuple[Floats, Floats]:
-    """H of the child and mean H of the lineages, for sums of shape (sets, columns)."""
+    """H of the child, (sets,), and of each lineage, (lineages, sets), for sums of shape (sets, columns)."""
     total = sums[:, 0]
     with np.errstate(divide="ignore", invalid="ignore"):
         p_b, p_a, p_ab = (sums[:, 1:4] / total[:, None]).T
@@ -95,7 +95,7 @@ def loevinger(sums: Floats, cuts: list[Cut]) -> tuple[Floats, Floats]:
             members.setdefault(cut.lineage, []).append((both - p_a * p_b) / largest)
             start += 2 * cut.groups
         lineages = [np.mean(members[label], axis=0) for label in sorted(members)]
-    return child, np.mean(lineages, axis=0)
+    return child, np.stack(lineages)
 
 
 def _most_severe(mass: Floats, failing: Floats, wanted: Floats) -> Floats:

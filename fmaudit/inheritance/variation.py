@@ -17,12 +17,18 @@ OWN_SD_FROM = 8
 """Lineages from which their own standard deviation alone stands for the variation between lineages."""
 
 
+OWN_SD_LEVEL = 0.95
+"""Confidence at which the sd of fewer lineages counts, however strict the level of a family is."""
+
+
 def between_lineages(slopes: npt.ArrayLike, separation: float, level: float) -> tuple[float, str]:
     """Half-width that unrelated lineages add to the copy fraction, and its source.
 
     A new unrelated lineage deviates from the mean of R others with variance
     ``(1 + 1/R) sd^2``; t with R - 1 degrees of freedom covers the estimated sd.
-    Below 8 lineages the prior stands beside it and the wider of the two is taken.
+    Below 8 lineages the prior stands beside it and the wider of the two is taken;
+    their own sd then counts at 95 % at most, as the far tails of t with one or two
+    degrees of freedom say nothing about lineages.
 
     Args:
         slopes: Slope of each lineage, shape (R,).
@@ -34,7 +40,7 @@ def between_lineages(slopes: npt.ArrayLike, separation: float, level: float) -> 
     prior, own = critical(level) * PRIOR_SD, 0.0
     if count > 1:
         spread = float(s.std(ddof=1)) / separation * math.sqrt(1 + 1 / count)
-        own = critical(level, count - 1) * spread
+        own = critical(level if count >= OWN_SD_FROM else min(level, OWN_SD_LEVEL), count - 1) * spread
     if count >= OWN_SD_FROM:
         return own, f"own sd of {count} lineages, t({count - 1})"
     if own > prior:
@@ -43,13 +49,16 @@ def between_lineages(slopes: npt.ArrayLike, separation: float, level: float) -> 
 
 
 def leave_one_out(adapted: float, own: float, slopes: Sequence[float]) -> tuple[float, float] | None:
-    """Smallest and largest copy fraction with each lineage's slope left out; None below two lineages."""
+    """Smallest and largest copy fraction with each lineage's slope left out.
+
+    None below two lineages, and where leaving one out makes it undefined.
+    """
     if len(slopes) < 2:
         return None
     total, count = sum(slopes), len(slopes)
     means = [(total - s) / (count - 1) for s in slopes]
-    values = [(adapted - m) / (own - m) if own > m else float("nan") for m in means]
-    return float(np.min(values)), float(np.max(values))
+    values = [(adapted - m) / (own - m) for m in means if own > m]
+    return (min(values), max(values)) if len(values) == len(means) else None
 
 
 @dataclass(frozen=True)

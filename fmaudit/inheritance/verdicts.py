@@ -28,6 +28,8 @@ REVERSED = "reversed"
 CAPABILITY_FELL = "capability not kept"
 LEAST_EVENTS = 3.0
 """A rate below 3 / n cannot be told from none on n items (rule of three)."""
+NOT_MORE = "the same level; not shown to repeat more items than unrelated references do"
+NOT_EQUIVALENT = "neither a change nor its absence within delta is shown"
 IMPROVEMENTS: frozenset[Word] = frozenset({"mitigated", "repaired"})
 
 
@@ -123,16 +125,14 @@ def _both_defective(case: Case, base_side: int, adapted_side: int) -> Decision:
         return _alike(case.copy_rule)
     if case.change.side_beyond(0.0):
         return Decision("changed, size unresolved", reason="whether the change exceeds delta is not resolved")
-    return Decision("inconclusive", reason="neither a change nor its absence within delta is shown")
+    return Decision("inconclusive", reason=NOT_EQUIVALENT)
 
 
 def _alike(rule: CopyRule) -> Decision:
     if rule == "met":
         return Decision("inherited")
     if rule == "not met":
-        return Decision(
-            "coincident", reason="the same level, but not the same items beyond unrelated references"
-        )
+        return Decision("coincident", reason=NOT_MORE)
     return Decision("association", reason="no three good unrelated references to compare with")
 
 

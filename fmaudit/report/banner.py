@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fmaudit.gate.verdict import NEEDED_CLUSTERS
@@ -12,16 +12,19 @@ from fmaudit.report.numbers import status_of
 from fmaudit.report.readings import (
     ALPHA,
     BOTH_ALIKE,
-    SYMBOLS,
-    Tone,
+    adapted_of,
     comparison_verdict,
     harms,
+    several_adapted,
     shown,
     subject_role,
 )
+from fmaudit.report.tones import SYMBOLS, Tone
+from fmaudit.report.verdict_words import DECIDED, association_note, defect_title, headline
 from fmaudit.schema import Comparison, ContrastResult, Estimate
 
 NOTHING_CONCLUDED = "Nothing can be concluded from this run"
+_MAX_NAMED = 8
 NOT_SAFE = "What was not measured is not known to be safe."
 
 
@@ -51,21 +54,16 @@ def banner(index: AuditIndex) -> Banner:
         return Banner("open", NOTHING_CONCLUDED, text, _size_reasons(index))
     gaps = _gaps(index)
     claims = _surviving(index)
+    groups = _groups(index, claims)
     memorized = [
         claim for claim in claims if _family(index, claim) == "memorization" and _harmful(index, claim)
     ]
-    harmful = [claim for claim in claims if _harmful(index, claim)]
     if memorized:
-        return Banner(
-            "alert", _memorization_title(index, memorized), _memorization_text(index, memorized), gaps
-        )
-    if harmful:
-        names = ", ".join(dict.fromkeys(_claim_title(index, claim) for claim in harmful))
-        count = len(harmful)
-        title = (
-            f"The adapted model is worse than its base on {count} headline number{'' if count == 1 else 's'}"
-        )
-        return Banner("alert", title, f"Worse: {names}. {_association(index)}", gaps)
+        title, text = _memorization_title(index, memorized), _memorization_text(index, memorized)
+        return Banner("alert", title, f"{text} {_listed(index, groups, without=memorized)}".strip(), gaps)
+    if groups:
+        text = f"{_listed(index, groups)} {association_note(index)}".strip()
+        return Banner("alert", _defects_title(groups), text, gaps)
     if any(subject.role == "adapted" for subject in index.audit.subjects):
         title = "No headline number is shown to be worse in the adapted model"
         text = f"That does not prove it safe: smaller changes than the intervals stay unseen. {NOT_SAFE}"
@@ -101,13 +99,7 @@ def _surviving(index: AuditIndex) -> list[ContrastResult | Comparison]:
         if contrast.kind == "difference_in_differences"
         or (subject_role(index, contrast) == "adapted" and _asked(index, contrast) not in changed)
     ]
-    candidates += [
-        comparison
-        for comparison in index.audit.comparisons
-        if not comparison.slice
-        and (metric := index.metrics.get(comparison.metric)) is not None
-        and metric.headline
-    ]
+    candidates += [comparison for comparison in index.audit.comparisons if headline(index, comparison)]
     tested = [candidate for candidate in candidates if candidate.p is not None]
     kept = _holm([candidate.p or 0.0 for candidate in tested])
     rejected = {candidate.id for candidate, keep in zip(tested, kept, strict=True) if not keep}
@@ -125,6 +117,67 @@ def _holm(p_values: Sequence[float]) -> list[bool]:
             break
         kept[place] = True
     return kept
+
+
+def _groups(
+    index: AuditIndex, claims: Sequence[ContrastResult | Comparison]
+) -> dict[str, list[ContrastResult | Comparison]]:
+    """What the verdict lists, in its order: what is new, what grew, what is worse, what was passed on."""
+    groups: dict[str, list[ContrastResult | Comparison]] = {
+        word: [claim for claim in claims if isinstance(claim, Comparison) and claim.verdict == word]
+        for word in ("introduced", "amplified")
+    }
+    groups["worse"] = [
+        claim
+        for claim in claims
+        if _harmful(index, claim) and not (isinstance(claim, Comparison) and claim.verdict in DECIDED)
+    ]
+    # Its claim is that the change is small, so no test of a change speaks for it.
+    groups["inherited"] = [
+        found
+        for found in index.audit.comparisons
+        if found.verdict == "inherited"
+        and headline(index, found)
+        and status_of(found, partial=index.partial(found.measurement)) == "measured"
+    ]
+    return {word: found for word, found in groups.items() if found}
+
+
+def _defects_title(groups: Mapping[str, Sequence[ContrastResult | Comparison]]) -> str:
+    if set(groups) == {"worse"}:
+        count = len(groups["worse"])
+        return (
+            f"The adapted model is worse than its base on {count} headline number{'' if count == 1 else 's'}"
+        )
+    counts = [f"{len(found)} {word}" for word, found in groups.items()]
+    total = sum(len(found) for found in groups.values())
+    return f"Headline defect{'' if total == 1 else 's'} in the adapted models: {', '.join(counts)}"
+
+
+def _listed(
+    index: AuditIndex,
+    groups: Mapping[str, Sequence[ContrastResult | Comparison]],
+    without: Sequence[ContrastResult | Comparison] = (),
+) -> str:
+    left_out = {claim.id for claim in without}
+    several = several_adapted(index)
+    sentences = []
+    for word, claims in groups.items():
+        named: dict[str, list[str]] = {}
+        for claim in claims:
+            if claim.id in left_out:
+                continue
+            models = named.setdefault(_claim_title(index, claim), [])
+            if several and (adapted := adapted_of(index, claim)) is not None:
+                models.append(index.subject_label(adapted.id))
+        names = [
+            f"{title} ({', '.join(dict.fromkeys(models))})" if models else title
+            for title, models in named.items()
+        ]
+        if names:
+            more = f", and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+            sentences.append(f"{word.capitalize()}: {', '.join(names[:_MAX_NAMED])}{more}.")
+    return " ".join(sentences)
 
 
 def _harmful(index: AuditIndex, claim: ContrastResult | Comparison) -> bool:
@@ -160,28 +213,26 @@ def _memorization_text(index: AuditIndex, claims: Sequence[ContrastResult | Comp
     titles = ", ".join(dict.fromkeys(_claim_title(index, claim) for claim in claims))
     return (
         "It tells records it was trained on from comparable records it never saw "
-        f"({titles}). A model that had not learned them could not. {_association(index)}"
-    )
-
-
-def _association(index: AuditIndex) -> str:
-    references = any(subject.role == "reference" for subject in index.audit.subjects)
-    return (
-        ""
-        if references
-        else "No unrelated reference model was measured, so what base and adapted share is an association."
+        f"({titles}). A model that had not learned them could not. {association_note(index)}"
     )
 
 
 def _claim_title(index: AuditIndex, claim: ContrastResult | Comparison) -> str:
-    return claim.title if isinstance(claim, ContrastResult) else index.metric_title(claim.metric)
+    return claim.title if isinstance(claim, ContrastResult) else defect_title(index, claim.metric)
 
 
 def _gaps(index: AuditIndex) -> tuple[str, ...]:
     measurements = index.audit.measurements
     partial = sum(measurement.partial for measurement in measurements)
     gaps = [
-        f"Both models show it alike: {card.title} (an association)."
+        f"{index.subject_label(subject.id)}: the declared lineage is refuted"
+        f" ({subject.lineage.evidence or 'no evidence recorded'}); nothing of it is called inherited."
+        for subject in index.audit.subjects
+        if subject.role == "adapted" and False in (subject.lineage.verified, subject.lineage.from_base)
+    ]
+    gaps += [
+        f"{'Base and adapted' if card.count else 'Both'} models show it alike"
+        f"{f', {card.count}' if card.count else ''}: {card.title} (an association)."
         for card in key_numbers(index)
         if card.word == BOTH_ALIKE
     ]

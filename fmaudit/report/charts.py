@@ -2,65 +2,43 @@
 
 from __future__ import annotations
 
-import io
-import re
 import textwrap
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from markupsafe import Markup, escape
-
+from fmaudit.report.drawing import (
+    ADAPTED,
+    BASE,
+    CHANGE,
+    INK,
+    MUTED,
+    NARROW,
+    PAPER,
+    REFERENCE,
+    RULE,
+    WIDE,
+    Chart,
+    bare,
+    blank_figure,
+    chart_style,
+    inline_svg,
+)
 from fmaudit.report.figures import ForestGroup, ForestPanel, ForestRow, Slope
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDE, NARROW = 860, 340
-_PX_PER_INCH = 72
 _ROW, _TITLE, _AXIS, _GAP = 20, 24, 40, 10
 _LEFT, _PLOT = 0.16, {WIDE: 0.68, NARROW: 0.48}
 _SLOPE_HEIGHT = 210
 _SLOPE_COLUMNS = {WIDE: 4, NARROW: 2}
-# Colours that no one would choose, so that each can be replaced by the page's own variable.
-_INK, _MUTED, _RULE, _BASE, _ADAPTED, _REFERENCE, _CHANGE, _PAPER = (
-    f"#0101{code:02x}" for code in range(1, 9)
-)
-_VARIABLES = {
-    _INK: "--ink",
-    _MUTED: "--muted",
-    _RULE: "--rule",
-    _BASE: "--base",
-    _ADAPTED: "--adapted",
-    _REFERENCE: "--reference",
-    _CHANGE: "--ink",
-    _PAPER: "--surface",
-}
 _MARKS = {
-    "base": (_BASE, "o", False),
-    "adapted": (_ADAPTED, "o", True),
-    "reference": (_REFERENCE, "s", False),
+    "base": (BASE, "o", False),
+    "adapted": (ADAPTED, "o", True),
+    "reference": (REFERENCE, "s", False),
 }
-_CHANGE_MARK = (_CHANGE, "D", True)
-_STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "fmaudit",
-    "text.parse_math": False,
-    "font.family": ["sans-serif"],
-    "font.size": 12,
-    "axes.unicode_minus": True,
-    "path.simplify": False,
-}
-
-
-@dataclass(frozen=True)
-class Chart:
-    """One drawing for wide and one for narrow screens."""
-
-    wide: Markup
-    narrow: Markup
+_CHANGE_MARK = (CHANGE, "D", True)
 
 
 def forest_chart(panels: Sequence[ForestPanel]) -> Chart | None:
@@ -73,7 +51,7 @@ def forest_chart(panels: Sequence[ForestPanel]) -> Chart | None:
         for group in panel.groups
     )
     draw = [
-        _svg(_forest(panels, width), f"forest-{width}", "Headline numbers with their intervals", text)
+        inline_svg(_forest(panels, width), f"forest-{width}", "Headline numbers with their intervals", text)
         for width in (WIDE, NARROW)
     ]
     return Chart(*draw)
@@ -85,28 +63,10 @@ def slope_chart(slopes: Sequence[Slope]) -> Chart | None:
         return None
     text = "; ".join(f"{slope.title}: {slope.change}" for slope in slopes)
     draw = [
-        _svg(_slopes(slopes, width), f"slope-{width}", "Headline numbers from base to adapted", text)
+        inline_svg(_slopes(slopes, width), f"slope-{width}", "Headline numbers from base to adapted", text)
         for width in (WIDE, NARROW)
     ]
     return Chart(*draw)
-
-
-def _figure(width: int, height: float) -> Figure:
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width / _PX_PER_INCH, height / _PX_PER_INCH), dpi=_PX_PER_INCH)
-    figure.patch.set_visible(False)
-    FigureCanvasSVG(figure)
-    return figure
-
-
-def _bare(axes: Axes) -> None:
-    axes.patch.set_visible(False)
-    for side in ("top", "left", "right"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_RULE)
-    axes.tick_params(colors=_MUTED, labelsize=11, length=0, pad=5)
 
 
 def _panel_height(panel: ForestPanel) -> float:
@@ -115,8 +75,8 @@ def _panel_height(panel: ForestPanel) -> float:
 
 def _forest(panels: Sequence[ForestPanel], width: int) -> Figure:
     total = sum(_panel_height(panel) + _AXIS + _GAP for panel in panels)
-    with _style():
-        figure = _figure(width, total)
+    with chart_style():
+        figure = blank_figure(width, total)
         top = total
         for panel in panels:
             height = _panel_height(panel)
@@ -129,13 +89,13 @@ def _forest(panels: Sequence[ForestPanel], width: int) -> Figure:
 def _draw_panel(axes: Axes, panel: ForestPanel, height: float, width: int) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    _bare(axes)
+    bare(axes)
     low, high = _limits(panel)
     axes.set_xlim(low, high)
     axes.set_ylim(height, 0)
     axes.set_yticks([])
     axes.xaxis.set_major_locator(MaxNLocator(6 if width == WIDE else 3))
-    axes.set_xlabel(panel.unit or "value", color=_MUTED, fontsize=11, labelpad=3)
+    axes.set_xlabel(panel.unit or "value", color=MUTED, fontsize=11, labelpad=3)
     y = 0.0
     for group in panel.groups:
         _draw_rules(axes, y + _TITLE, y + _TITLE + _ROW * len(group.rows), panel.zero, group.ideal)
@@ -146,11 +106,11 @@ def _draw_rules(axes: Axes, top: float, bottom: float, zero: bool, ideal: float 
     low, high = axes.get_xlim()
     for tick in axes.get_xticks():
         if low <= tick <= high:
-            axes.plot([tick] * 2, [top, bottom], color=_RULE, linewidth=0.7)
+            axes.plot([tick] * 2, [top, bottom], color=RULE, linewidth=0.7)
     if zero:
-        axes.plot([0, 0], [top, bottom], color=_INK, linewidth=1)
+        axes.plot([0, 0], [top, bottom], color=INK, linewidth=1)
     if ideal is not None:
-        axes.plot([ideal] * 2, [top, bottom], color=_INK, linewidth=1, linestyle=(0, (3, 3)))
+        axes.plot([ideal] * 2, [top, bottom], color=INK, linewidth=1, linestyle=(0, (3, 3)))
 
 
 def _draw_group(axes: Axes, group: ForestGroup, y: float, width: int) -> float:
@@ -162,7 +122,7 @@ def _draw_group(axes: Axes, group: ForestGroup, y: float, width: int) -> float:
         textwrap.shorten(group.title, limit, placeholder="…"),
         transform=across,
         va="center",
-        color=_INK,
+        color=INK,
         fontsize=12,
         fontweight="bold",
     )
@@ -183,13 +143,13 @@ def _draw_row(axes: Axes, row: ForestRow, y: float, width: int) -> None:
         marker=marker,
         markersize=8,
         color=color,
-        markerfacecolor=color if filled else _PAPER,
+        markerfacecolor=color if filled else PAPER,
         markeredgewidth=2,
         linestyle="none",
     )
     label = textwrap.shorten(row.label, 20 if width == WIDE else 9, placeholder="…")
-    axes.text(-_LEFT / _PLOT[width], y, label, transform=across, va="center", color=_MUTED, fontsize=11.5)
-    axes.text(1.03, y, row.text, transform=across, va="center", color=_INK, fontsize=11.5)
+    axes.text(-_LEFT / _PLOT[width], y, label, transform=across, va="center", color=MUTED, fontsize=11.5)
+    axes.text(1.03, y, row.text, transform=across, va="center", color=INK, fontsize=11.5)
 
 
 def _limits(panel: ForestPanel) -> tuple[float, float]:
@@ -206,8 +166,8 @@ def _slopes(slopes: Sequence[Slope], width: int) -> Figure:
     lines = -(-len(slopes) // columns)
     height = lines * _SLOPE_HEIGHT
     cell = 1 / _SLOPE_COLUMNS[width]
-    with _style():
-        figure = _figure(width, height)
+    with chart_style():
+        figure = blank_figure(width, height)
         for place, slope in enumerate(slopes):
             line, column = divmod(place, columns)
             bottom = 1 - (line + 1) / lines + 34 / height
@@ -221,15 +181,15 @@ def _slopes(slopes: Sequence[Slope], width: int) -> Figure:
 def _draw_slope(axes: Axes, slope: Slope) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    _bare(axes)
+    bare(axes)
     axes.set_xlim(-0.25, 1.25)
     axes.set_xticks([0, 1], ["base", "adapted"])
     ends = (*slope.base, *slope.adapted)
     margin = (max(ends) - min(ends)) * 0.08 or 1.0
     axes.set_ylim(min(ends) - margin, max(ends) + margin)
     axes.yaxis.set_major_locator(MaxNLocator(3))
-    axes.grid(axis="y", color=_RULE, linewidth=0.7)
-    axes.plot([0, 1], [slope.base[0], slope.adapted[0]], color=_MUTED, linewidth=1.5)
+    axes.grid(axis="y", color=RULE, linewidth=0.7)
+    axes.plot([0, 1], [slope.base[0], slope.adapted[0]], color=MUTED, linewidth=1.5)
     for x, (value, lower, upper), role in ((0, slope.base, "base"), (1, slope.adapted, "adapted")):
         color, marker, filled = _MARKS[role]
         axes.plot([x, x], [lower, upper], color=color, linewidth=2, solid_capstyle="round")
@@ -239,7 +199,7 @@ def _draw_slope(axes: Axes, slope: Slope) -> None:
             marker=marker,
             markersize=8,
             color=color,
-            markerfacecolor=color if filled else _PAPER,
+            markerfacecolor=color if filled else PAPER,
             markeredgewidth=2,
         )
     title = textwrap.shorten(slope.title, 44, placeholder="…")
@@ -250,44 +210,9 @@ def _draw_slope(axes: Axes, slope: Slope) -> None:
         wrapped,
         transform=axes.transAxes,
         va="center",
-        color=_INK,
+        color=INK,
         fontsize=11.5,
         fontweight="bold",
     )
-    axes.text(-0.42, 1.1, slope.change, transform=axes.transAxes, va="center", color=_MUTED, fontsize=11)
-    axes.set_ylabel(slope.unit, color=_MUTED, fontsize=11, labelpad=2)
-
-
-def _style() -> Any:
-    import matplotlib
-
-    return matplotlib.rc_context(_STYLE)
-
-
-def _svg(figure: Figure, name: str, title: str, description: str) -> Markup:
-    buffer = io.StringIO()
-    with _style(), warnings.catch_warnings():
-        # A glyph that the measuring font lacks is drawn by the reader's own font.
-        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
-        figure.savefig(
-            buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
-        )
-    return Markup(_inline(buffer.getvalue(), name, title, description))
-
-
-def _inline(svg: str, name: str, title: str, description: str) -> str:
-    body = svg[svg.index("<svg") :]
-    body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.DOTALL)
-    box = re.search(r'viewBox="[^"]*"', body)
-    inner = body[body.index(">") + 1 :]
-    inner = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', inner)
-    inner = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", inner)
-    inner = re.sub(r'xlink:href="#([^"]+)"', rf'href="#{name}-\1"', inner)
-    inner = re.sub(r"font: ([^;\"]*?)(\d[\d.]*px) [^;\"]+", r"font: \1\2 var(--sans)", inner)
-    for color, variable in _VARIABLES.items():
-        inner = inner.replace(color, f"var({variable})")
-    head = (
-        f'<svg role="img" aria-labelledby="{name}-title {name}-desc" {box.group(0) if box else ""}>'
-        f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
-    )
-    return head + inner.strip()
+    axes.text(-0.42, 1.1, slope.change, transform=axes.transAxes, va="center", color=MUTED, fontsize=11)
+    axes.set_ylabel(slope.unit, color=MUTED, fontsize=11, labelpad=2)

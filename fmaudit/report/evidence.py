@@ -48,8 +48,8 @@ class EvidenceView:
     examples: tuple[ExampleView, ...]
 
 
-def evidence_views(samples: Sequence[EvidenceSample] | None, *, reveal: bool) -> tuple[EvidenceView, ...]:
-    """At most six examples a probe; generated text redacted unless ``reveal``."""
+def evidence_views(samples: Sequence[object] | None, *, reveal: bool) -> tuple[EvidenceView, ...]:
+    """At most six examples a probe; generated text redacted unless ``reveal``; other samples are left out."""
     return tuple(
         EvidenceView(
             sample.probe,
@@ -57,20 +57,19 @@ def evidence_views(samples: Sequence[EvidenceSample] | None, *, reveal: bool) ->
             tuple(_example(row, reveal) for row in sample.rows[:MAX_EXAMPLES]),
         )
         for sample in samples or ()
-        if sample.rows
+        if isinstance(sample, EvidenceSample) and sample.rows
     )
 
 
 def _example(row: Mapping[str, object], reveal: bool) -> ExampleView:
     text = row.get("text")
     sample = row.get("sample")
-    shown = "" if text is None else _revealed(str(text)) if reveal else redacted(text)
     return ExampleView(
         subject=str(row.get("subject", "")),
         item=str(row.get("item_id", "")) + (f", sample {sample}" if sample not in (None, 0) else ""),
         outcome=_outcome(row),
-        severity=_severity(row.get("severity")),
-        text=shown,
+        severity=severity_text(row.get("severity")),
+        text=shown_text(text, reveal),
         revealed=reveal and text is not None,
     )
 
@@ -88,10 +87,16 @@ def _outcome(row: Mapping[str, object]) -> str:
     )
 
 
-def _severity(severity: object) -> str:
+def severity_text(severity: object) -> str:
+    """A severity with its sign; a dash where there is none."""
     if severity is None or severity != severity:
         return "—"
     return f"{float(str(severity)):+.3f}".replace("-", MINUS)
+
+
+def shown_text(text: object, reveal: bool) -> str:
+    """Generated text to be shown, or what stands in for it; empty where none was generated."""
+    return "" if text is None else _revealed(str(text)) if reveal else redacted(text)
 
 
 def _revealed(text: str) -> str:

@@ -5,22 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fmaudit.evidence.directory import RunDirectory
+from fmaudit.evidence.directory import AUDIT_FILE, RunDirectory
 from fmaudit.evidence.responses import decode_responses
 from fmaudit.evidence.rows import REASON_SUFFIX, read_parts
 from fmaudit.report.evidence import MAX_EXAMPLES, EvidenceSample
+from fmaudit.report.flip_rows import flip_samples
+from fmaudit.report.flips import FlipSample
 from fmaudit.requests import Generations
+from fmaudit.schema import read_audit
 
 
-def evidence_samples(run: RunDirectory) -> list[EvidenceSample]:
-    """The most severe rows of each probe, adapted subjects first; generated text as it is, to be redacted."""
+def evidence_samples(run: RunDirectory) -> list[EvidenceSample | FlipSample]:
+    """The most severe rows of each probe, adapted subjects first, and the flipped items of each comparison.
+
+    Generated text is given as it is, to be redacted.
+    """
     state = run.read_state() or {}
     roles = {entry["id"]: entry["role"] for entry in state.get("subjects", [])}
     grouped: dict[str, list[Mapping[str, Any]]] = {}
     for record in state.get("measurements", []):
         if record["state"] == "measured":
             grouped.setdefault(record["probe"], []).append(record)
-    return [_sample(run, probe, records, roles) for probe, records in sorted(grouped.items())]
+    samples: list[EvidenceSample | FlipSample] = [
+        _sample(run, probe, records, roles) for probe, records in sorted(grouped.items())
+    ]
+    # Which items flipped is a question about comparisons, which the audit holds.
+    return samples + list(flip_samples(run, read_audit(run.path))) if _audited(run) else samples
+
+
+def _audited(run: RunDirectory) -> bool:
+    return (run.path / AUDIT_FILE).is_file()
 
 
 def _sample(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fmaudit.report.escape import terminal
 from fmaudit.report.index import AuditIndex
 from fmaudit.report.numbers import number_view, scale_of, status_of
-from fmaudit.report.readings import contrast_levels
-from fmaudit.schema import Comparison, Numbers
+from fmaudit.report.readings import adapted_of, contrast_levels, several_adapted
+from fmaudit.schema import Comparison, ContrastResult, Numbers
 
 MAX_GROUPS = 6
 MAX_SLOPES = 8
@@ -55,6 +55,33 @@ class Slope:
     change: str
 
 
+@dataclass(frozen=True)
+class CurvePoint:
+    """One dose and the response to it with its interval."""
+
+    dose: float
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A dose-response curve."""
+
+    title: str
+    points: tuple[CurvePoint, ...]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Share of items by how many models fail on them, observed and if they failed independently."""
+
+    title: str
+    observed: tuple[float, ...]
+    independent: tuple[float, ...]
+
+
 def forest_panels(index: AuditIndex) -> tuple[ForestPanel, ...]:
     """Headline contrasts, then headline metrics, one panel a unit."""
     panels: dict[tuple[str, bool], list[ForestGroup]] = {}
@@ -72,7 +99,8 @@ def slopes(index: AuditIndex) -> tuple[Slope, ...]:
     found = []
     for comparison in index.audit.comparisons:
         metric = index.metrics.get(comparison.metric)
-        slope = _slope(index, comparison) if metric and metric.headline and not comparison.slice else None
+        own = comparison.step == "from_base" and not comparison.slice
+        slope = _slope(index, comparison) if metric and metric.headline and own else None
         if slope is not None:
             found.append(slope)
     return tuple(found[:MAX_SLOPES])
@@ -92,7 +120,7 @@ def _contrast_groups(index: AuditIndex) -> list[tuple[str, ForestGroup]]:
         change = contrast.kind == "difference_in_differences"
         subject = index.subjects.get(contrast.terms[0].subject)
         mark = "change" if change else subject.role if subject else "reference"
-        label = "Change" if change else index.subject_label(contrast.terms[0].subject)
+        label = _change_label(index, contrast) if change else _label(index, contrast.terms[0].subject)
         row = _row(
             contrast,
             label,
@@ -127,7 +155,7 @@ def _metric_groups(index: AuditIndex) -> list[tuple[str, ForestGroup]]:
             text = _text(index, estimate, metric_id, estimate.measurement, False)
             row = _row(
                 estimate,
-                index.subject_label(subject.id),
+                _label(index, subject.id),
                 subject.role,
                 scale.factor,
                 index.partial(estimate.measurement),
@@ -145,6 +173,18 @@ def _metric_groups(index: AuditIndex) -> list[tuple[str, ForestGroup]]:
     ]
 
 
+def _label(index: AuditIndex, subject: str) -> str:
+    """The name alone where a role is shared: the mark tells the role."""
+    found = index.subjects.get(subject)
+    shared = found is not None and sum(other.role == found.role for other in index.audit.subjects) > 1
+    return found.name if found is not None and shared else index.subject_label(subject)
+
+
+def _change_label(index: AuditIndex, contrast: ContrastResult) -> str:
+    adapted = adapted_of(index, contrast)
+    return f"Change {adapted.name}" if adapted is not None and several_adapted(index) else "Change"
+
+
 def _repeated_titles(index: AuditIndex) -> set[str]:
     seen: dict[str, set[str]] = {}
     for _, question, metric in index.estimates:
@@ -158,7 +198,7 @@ def _row(
     if numbers.value is None or numbers.lower is None or numbers.upper is None:
         return None
     if status_of(numbers, partial=partial) != "measured":
-        text += " (too few)"
+        text += " ◇"
     return ForestRow(
         terminal(label),
         mark,
@@ -185,7 +225,9 @@ def _slope(index: AuditIndex, comparison: Comparison) -> Slope | None:
     change = number_view(
         comparison, scale_of(index.metrics.get(comparison.metric), difference=True), partial=False
     )
-    title = terminal(index.metric_title(comparison.metric))
+    adapted = index.subjects.get(comparison.adapted)
+    model = f"{adapted.name}: " if adapted is not None and several_adapted(index) else ""
+    title = terminal(model + index.metric_title(comparison.metric))
     return Slope(
         title,
         scale.unit,

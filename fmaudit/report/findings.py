@@ -2,66 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from fmaudit.report.index import AuditIndex, Question
+from fmaudit.report.key_cards import KeyNumber, Statement, basis_of, size_of, toned, topic_of
+from fmaudit.report.key_tables import GREW, comparison_table, contrast_table, estimate_table, tabled
 from fmaudit.report.numbers import NumberView, magnitude, scale_of, status_of
 from fmaudit.report.readings import (
     BOTH_ALIKE,
-    SYMBOLS,
-    Tone,
     comparison_verdict,
     contrast_levels,
     harms,
     shown,
     subject_role,
 )
+from fmaudit.report.tones import Tone
+from fmaudit.report.verdict_words import headline
 from fmaudit.schema import Comparison, ContrastResult, Estimate, MetricInfo
 
 MAX_KEY_NUMBERS = 6
-
-
-@dataclass(frozen=True)
-class Statement:
-    """One sentence with its number; ``lead`` is before the value."""
-
-    lead: str
-    value: str
-    rest: str
-    basis: str
-
-
-@dataclass(frozen=True)
-class KeyNumber:
-    """A card: what was asked, the verdict word, the sentences, and what they rest on."""
-
-    topic: str
-    title: str
-    tone: Tone
-    word: str
-    statements: tuple[Statement, ...]
-    basis: str
-
-    @property
-    def size(self) -> str:
-        """How much the first number rests on."""
-        return next(
-            (", ".join(said.basis.split(", ")[:2]) for said in self.statements if said.basis), "no answers"
-        )
-
-    @property
-    def symbol(self) -> str:
-        """The shape that carries the tone without colour."""
-        return SYMBOLS[self.tone]
+_FIRST = ("introduced", "amplified", "inherited")
 
 
 def key_numbers(index: AuditIndex) -> tuple[KeyNumber, ...]:
     """At most six: headline contrasts first, then headline comparisons, then lone headline estimates.
 
-    One a probe before a second of any probe.
+    One a probe before a second of any probe. With more than two models a card is a table, and cards with
+    an alert come first.
     """
     cards = [*_contrast_cards(index), *_comparison_cards(index), *_estimate_cards(index)]
+    if tabled(index):
+        cards.sort(key=lambda entry: entry[1].tone != "alert")
     leading = [
         card for place, (probe, card) in enumerate(cards) if probe not in {name for name, _ in cards[:place]}
     ]
@@ -87,17 +58,18 @@ def _contrast_cards(index: AuditIndex) -> list[tuple[str, KeyNumber]]:
 
 
 def _contrast_card(index: AuditIndex, group: Sequence[ContrastResult]) -> KeyNumber:
+    if tabled(index):
+        return contrast_table(index, group)
     ordered = sorted(group, key=lambda contrast: _contrast_rank(index, contrast))
     statements = tuple(_contrast_statement(index, contrast) for contrast in ordered)
     tone, word = _contrast_verdict(index, ordered)
     first = ordered[0]
     return KeyNumber(
-        _topic(index, first.metric, first.measurement),
+        topic_of(index, first.metric, first.measurement),
         first.title,
-        tone,
-        word,
+        toned(tone, word),
         statements,
-        _basis(index, first),
+        basis_of(index, first),
     )
 
 
@@ -111,38 +83,29 @@ def _contrast_statement(index: AuditIndex, contrast: ContrastResult) -> Statemen
     view = index.number(contrast, contrast.metric, contrast.measurement, difference=True)
     plus, minus = contrast_levels(contrast)
     if contrast.kind == "difference_in_differences":
-        place = f"From base to {_adapted_of(index, contrast)}"
+        place = "From base to adapted"
     else:
         place = f"In {index.model_phrase(contrast.terms[0].subject)}" if contrast.terms else "In the model"
     if not view.has_value:
         return Statement(f"{place}: {view.status}", "", f"({view.reason or 'no reason recorded'}).", "")
     if not view.conclusive:
         lead = f"{place}, too little was asked to tell {plus} from {minus} items:"
-        return Statement(lead, view.value, sharing(view, with_p=False) + ".", _size(view))
+        return Statement(lead, view.value, sharing(view, with_p=False) + ".", size_of(view))
     if not shown(index, contrast):
         unseen = (
             "this gap did not change detectably:"
             if contrast.kind != "within_subject"
             else (f"{plus} and {minus} items do not differ detectably:")
         )
-        return Statement(f"{place}, {unseen}", view.value, sharing(view) + ".", _size(view))
+        return Statement(f"{place}, {unseen}", view.value, sharing(view) + ".", size_of(view))
     if contrast.kind == "within_subject":
         scale = scale_of(index.metrics.get(contrast.metric), difference=True)
         side = "above" if (contrast.value or 0.0) > 0 else "below"
         size = magnitude(contrast.value or 0.0, contrast, scale)
         return Statement(
-            f"{place}, {plus} items lie", size, f"{side} {minus} items {sharing(view)}.", _size(view)
+            f"{place}, {plus} items lie", size, f"{side} {minus} items {sharing(view)}.", size_of(view)
         )
-    return Statement(f"{place}, this gap changed by", view.value, sharing(view) + ".", _size(view))
-
-
-def _adapted_of(index: AuditIndex, contrast: ContrastResult) -> str:
-    for term in contrast.terms:
-        found = index.subjects.get(term.subject)
-        if found is not None and found.role == "adapted":
-            several = sum(subject.role == "adapted" for subject in index.audit.subjects) > 1
-            return found.name if several else "adapted"
-    return "adapted"
+    return Statement(f"{place}, this gap changed by", view.value, sharing(view) + ".", size_of(view))
 
 
 def _contrast_verdict(index: AuditIndex, group: Sequence[ContrastResult]) -> tuple[Tone, str]:
@@ -151,7 +114,7 @@ def _contrast_verdict(index: AuditIndex, group: Sequence[ContrastResult]) -> tup
     deciding = change or own
     if any(shown(index, contrast) for contrast in deciding):
         harmful = any(shown(index, contrast) and harms(index, contrast) for contrast in deciding)
-        word = "Grew from base to adapted" if change and harmful else "Difference shown"
+        word = GREW if change and harmful else "Difference shown"
         return ("alert" if harmful else "calm"), word
     if change and own and all(shown(index, contrast) for contrast in own):
         return "calm", BOTH_ALIKE
@@ -163,21 +126,30 @@ def _contrast_verdict(index: AuditIndex, group: Sequence[ContrastResult]) -> tup
 
 
 def _comparison_cards(index: AuditIndex) -> list[tuple[str, KeyNumber]]:
-    cards = []
+    groups: dict[tuple[Question, str], list[Comparison]] = {}
     for comparison in index.audit.comparisons:
-        metric = index.metrics.get(comparison.metric)
-        if metric is not None and metric.headline and not comparison.slice:
-            probe = index.question(comparison.measurement, comparison.metric).probe
-            cards.append((probe, _comparison_card(index, comparison, metric)))
-    return cards
+        if headline(index, comparison):
+            question = index.question(comparison.measurement, comparison.metric)
+            groups.setdefault((question, comparison.metric), []).append(comparison)
+    cards = []
+    for (question, metric_id), group in groups.items():
+        metric = index.metrics[metric_id]
+        made = (
+            [comparison_table(index, group)]
+            if tabled(index)
+            else [_comparison_card(index, comparison, metric) for comparison in group]
+        )
+        cards += [(question.probe, card) for card in made]
+    ranks = {word: place for place, word in enumerate(_FIRST)}
+    return sorted(cards, key=lambda entry: ranks.get(entry[1].word.lower(), len(_FIRST)))
 
 
 def _comparison_card(index: AuditIndex, comparison: Comparison, metric: MetricInfo) -> KeyNumber:
     view = index.number(comparison, comparison.metric, comparison.measurement, difference=True)
     tone, word = comparison_verdict(index, comparison)
     if view.has_value:
-        lead = f"From base to {index.subject_label(comparison.adapted).lower()}:"
-        change = Statement(lead, view.value, sharing(view, with_p=view.conclusive) + ".", _size(view))
+        rest = sharing(view, with_p=view.conclusive) + "."
+        change = Statement("From base to adapted:", view.value, rest, size_of(view))
     else:
         change = Statement("The change was not measured", "", f"({view.reason or 'no reason recorded'}).", "")
     sides = (
@@ -189,8 +161,9 @@ def _comparison_card(index: AuditIndex, comparison: Comparison, metric: MetricIn
         statements.append(
             Statement("The target is", scale.with_unit(f"{metric.ideal * scale.factor:g}"), ".", "")
         )
-    topic = _topic(index, comparison.metric, comparison.measurement)
-    return KeyNumber(topic, metric.title, tone, word, tuple(statements), _basis(index, comparison))
+    topic = topic_of(index, comparison.metric, comparison.measurement)
+    basis = basis_of(index, comparison)
+    return KeyNumber(topic, metric.title, toned(tone, word), tuple(statements), basis)
 
 
 def _level_statement(index: AuditIndex, subject: str, comparison: Comparison) -> Statement:
@@ -202,7 +175,7 @@ def _level_statement(index: AuditIndex, subject: str, comparison: Comparison) ->
     view = index.number(estimate, estimate.metric, estimate.measurement, difference=False)
     if not view.has_value:
         return Statement(f"{label}: {view.status}", "", f"({view.reason}).", "")
-    return Statement(f"{label}:", view.value, sharing(view, with_p=False) + ".", _size(view))
+    return Statement(f"{label}:", view.value, sharing(view, with_p=False) + ".", size_of(view))
 
 
 def _estimate_cards(index: AuditIndex) -> list[tuple[str, KeyNumber]]:
@@ -230,30 +203,14 @@ def _estimate_card(index: AuditIndex, group: Sequence[Estimate]) -> KeyNumber:
             else f"({view.reason or 'no reason recorded'})."
         )
         statements.append(
-            Statement(f"{label}:", view.value if view.has_value else view.status, rest, _size(view))
+            Statement(f"{label}:", view.value if view.has_value else view.status, rest, size_of(view))
         )
     first = group[0]
     known = "measured" in statuses
     word = "Measured" if known else "Inconclusive" if "inconclusive" in statuses else "Not measured"
-    topic = _topic(index, first.metric, first.measurement)
+    reading = toned("calm" if known else "open", word)
+    if tabled(index):
+        return estimate_table(index, group, reading)
+    topic = topic_of(index, first.metric, first.measurement)
     title = index.metric_title(first.metric)
-    return KeyNumber(topic, title, "calm" if known else "open", word, tuple(statements), _basis(index, first))
-
-
-def _topic(index: AuditIndex, metric: str, measurement: str) -> str:
-    found = index.measurements.get(measurement)
-    return (found.family if found else "") or index.question(measurement, metric).probe.partition(".")[0]
-
-
-def _basis(index: AuditIndex, numbers: Estimate | ContrastResult | Comparison) -> str:
-    question = index.question(numbers.measurement, numbers.metric)
-    protocol = index.protocol(numbers.measurement)
-    parts: Iterable[str] = (question.probe, question.label, f"protocol {protocol}" if protocol else "")
-    return " · ".join(part for part in parts if part)
-
-
-def _size(view: NumberView) -> str:
-    worst = (
-        f", {view.worst} if the missing are counted either way" if view.worst and not view.complete else ""
-    )
-    return f"n {view.n}, coverage {view.coverage}{worst}, {view.method}" if view.has_value else ""
+    return KeyNumber(topic, title, reading, tuple(statements), basis_of(index, first))

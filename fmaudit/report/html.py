@@ -10,36 +10,62 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from fmaudit.report.charts import forest_chart, slope_chart
+from fmaudit.report.drawing import Chart
 from fmaudit.report.escape import visible
 from fmaudit.report.evidence import EvidenceSample, evidence_views
 from fmaudit.report.figures import forest_panels, slopes
+from fmaudit.report.flips import FlipSample, flip_views, rows_commands
 from fmaudit.report.index import AuditIndex, short_digest, without_paths
-from fmaudit.report.view import report_view
+from fmaudit.report.pedigree_charts import curve_chart, histogram_chart
+from fmaudit.report.view import ReportView, report_view
 from fmaudit.resources import shipped_folder
 from fmaudit.schema import Audit
 
 
-def render_html(audit: Audit, evidence: Sequence[EvidenceSample] | None = None, reveal: bool = False) -> str:
+def render_html(
+    audit: Audit, evidence: Sequence[EvidenceSample | FlipSample] | None = None, reveal: bool = False
+) -> str:
     """The whole page. The same audit and evidence give the same bytes.
 
     ``reveal`` prints generated text, inert; otherwise only its length is shown.
     """
     index = AuditIndex(without_paths(audit))
+    view = report_view(audit)
     script = _shipped("report.js")
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
-            view=report_view(audit),
+            view=view,
+            flips=flip_views(evidence, reveal=reveal),
+            rows_commands=rows_commands,
+            failures=_failure_charts(view),
+            doses=_dose_charts(view),
             evidence=evidence_views(evidence, reveal=reveal),
             reveal=reveal,
             forest=forest_chart(forest_panels(index)),
             slopes=slope_chart(slopes(index)),
-            style=Markup(_shipped("report.css")),
+            style=Markup(_shipped("report.css") + _shipped("inheritance.css")),
             script=Markup(script),
             script_hash=_csp_hash(script),
         )
     )
+
+
+def _failure_charts(view: ReportView) -> list[Chart | None]:
+    return [
+        histogram_chart(found.histogram, f"failures-{place}") if found.histogram else None
+        for place, found in enumerate(view.homogenization, 1)
+    ]
+
+
+def _dose_charts(view: ReportView) -> dict[str, Chart]:
+    return {
+        found.anchor: curve_chart(found.curve, found.anchor)
+        for section in view.sections
+        for found in section.calibrations
+        if found.curve is not None
+    }
 
 
 def _environment() -> Environment:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from fmaudit.report import escape
 from fmaudit.report.evidence import EvidenceSample, evidence_views
+from fmaudit.report.flips import FlipSample, flip_views, rows_commands
 from fmaudit.report.index import short_digest
 from fmaudit.report.numbers import NumberView
 from fmaudit.report.view import report_view
@@ -17,13 +18,19 @@ from fmaudit.schema import Audit
 
 
 def render_markdown(
-    audit: Audit, evidence: Sequence[EvidenceSample] | None = None, reveal: bool = False
+    audit: Audit, evidence: Sequence[EvidenceSample | FlipSample] | None = None, reveal: bool = False
 ) -> str:
     """The whole report. ``reveal`` prints generated text in fenced blocks; otherwise only its length."""
     return (
         _environment()
         .get_template("report.md.j2")
-        .render(view=report_view(audit), evidence=evidence_views(evidence, reveal=reveal), reveal=reveal)
+        .render(
+            view=report_view(audit),
+            evidence=evidence_views(evidence, reveal=reveal),
+            flips=flip_views(evidence, reveal=reveal),
+            rows_commands=rows_commands,
+            reveal=reveal,
+        )
     )
 
 
@@ -40,7 +47,26 @@ def _environment() -> Environment:
     environment.filters["block"] = escape.markdown_block
     environment.filters["short"] = short_digest
     environment.filters["number"] = _number
+    environment.filters["change"] = _change
+    environment.filters["indent"] = _indent
+    environment.filters["line"] = _line
     return environment
+
+
+def _indent(depth: int) -> Markup:
+    return Markup("  " * depth)
+
+
+def _line(rendered: Markup) -> Markup:
+    # A macro's output is safe by construction, and a table cell holds one line.
+    return Markup(" ".join(rendered.split()))
+
+
+def _change(view: NumberView) -> str:
+    if not view.has_value or not view.simultaneous:
+        return _number(view)
+    plain = view.plain_interval or "none"
+    return f"{view.value} (simultaneous {view.simultaneous}; plain {plain})"
 
 
 def _show(value: object) -> Markup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from fmaudit.schema import MetricInfo, Numbers
+from fmaudit.schema import MetricInfo, Numbers, Quantity, Span
 
 MINUS = "\u2212"
 _SPACE = "\u00a0"
@@ -54,6 +54,9 @@ class NumberView:
     estimand: str
     smallest_detectable: str
     reason: str
+    simultaneous: str = ""
+    simultaneous_level: str = ""
+    p_adjusted: str = ""
 
     @property
     def conclusive(self) -> bool:
@@ -64,6 +67,40 @@ class NumberView:
     def has_value(self) -> bool:
         """Whether there is a number at all."""
         return self.status in {"measured", "inconclusive"}
+
+
+SHARE = Scale(_PERCENT, "%", False)
+SHARE_CHANGE = Scale(_PERCENT, "points", True)
+INDEX = Scale(1.0, "", False)
+"""For figures without a unit: slopes, ratios, agreement."""
+
+
+def quantity_text(quantity: Quantity | None, scale: Scale = INDEX, none: str = "not computed") -> str:
+    """A quantity with its interval, or why there is none; ``none`` where there is no quantity."""
+    if quantity is None:
+        return none
+    if quantity.value is None:
+        return f"undefined: {quantity.reason or 'no reason recorded'}"
+    decimals = _digits(quantity.value, quantity.lower, quantity.upper, scale)
+    value = scale.with_unit(scale.text(quantity.value, decimals))
+    interval = _range(quantity.lower, quantity.upper, scale, decimals)
+    if not interval:
+        return f"{value} (no interval{f': {quantity.reason}' if quantity.reason else ''})"
+    return f"{value} ({quantity.level * 100:g}{_SPACE}% interval {interval})"
+
+
+def span_text(span: Span | None) -> str:
+    """Two ends of a figure without a unit, as text; nothing where an end is missing."""
+    if span is None or span.lower is None or span.upper is None:
+        return ""
+    return _range(span.lower, span.upper, INDEX, 2)
+
+
+def figure_text(value: float | None, scale: Scale = INDEX) -> str:
+    """A lone figure that stands beside others that carry the intervals."""
+    if value is None:
+        return "—"
+    return scale.with_unit(scale.text(value, 1 if scale.factor == _PERCENT else 2))
 
 
 def scale_of(metric: MetricInfo | None, *, difference: bool) -> Scale:
@@ -109,6 +146,11 @@ def number_view(numbers: Numbers, scale: Scale, *, partial: bool) -> NumberView:
             else ""
         ),
         reason=_reason(numbers, partial),
+        simultaneous=_range(numbers.adjusted_lower, numbers.adjusted_upper, scale, decimals),
+        simultaneous_level=(
+            f"{numbers.adjusted_level * 100:.4g}{_SPACE}%" if numbers.adjusted_level is not None else ""
+        ),
+        p_adjusted=p_text(numbers.p_adjusted),
     )
 
 
@@ -158,7 +200,10 @@ def _range(low: float | None, high: float | None, scale: Scale, decimals: int) -
 
 
 def _decimals(numbers: Numbers, scale: Scale) -> int:
-    lower, upper, value = numbers.lower, numbers.upper, numbers.value
+    return _digits(numbers.value, numbers.lower, numbers.upper, scale)
+
+
+def _digits(value: float | None, lower: float | None, upper: float | None, scale: Scale) -> int:
     width = (upper - lower) / 2 if lower is not None and upper is not None else 0.0
     size = width * scale.factor if width > 0 else abs(value or 0.0) * scale.factor / 10
     least = 1 if scale.factor == _PERCENT else 0

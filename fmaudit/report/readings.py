@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from fmaudit.report.index import AuditIndex
-from fmaudit.report.numbers import status_of
-from fmaudit.schema import Comparison, ContrastResult, MetricInfo, Numbers
+from fmaudit.report.numbers import plain_value, scale_of, status_of
+from fmaudit.report.tones import Tone
+from fmaudit.report.verdict_words import DECIDED, MARKS
+from fmaudit.schema import Comparison, ContrastResult, Margins, MetricInfo, Numbers, Subject
 
 ALPHA = 0.05
 BOTH_ALIKE = "In both models alike"
-
-Tone = Literal["alert", "open", "calm"]
-SYMBOLS: dict[Tone, str] = {"alert": "▲", "open": "◇", "calm": "●"}
 
 
 def harmful_sign(metric: MetricInfo | None) -> int:
@@ -39,6 +36,19 @@ def subject_role(index: AuditIndex, contrast: ContrastResult) -> str:
     return found.role if found else ""
 
 
+def adapted_of(index: AuditIndex, claim: ContrastResult | Comparison) -> Subject | None:
+    """The adapted subject that a change is about; None for a contrast within another subject."""
+    if isinstance(claim, Comparison):
+        return index.subjects.get(claim.adapted)
+    found = (index.subjects.get(term.subject) for term in claim.terms)
+    return next((subject for subject in found if subject is not None and subject.role == "adapted"), None)
+
+
+def several_adapted(index: AuditIndex) -> bool:
+    """Whether a change has to be named by its model."""
+    return sum(subject.role == "adapted" for subject in index.audit.subjects) > 1
+
+
 def contrast_levels(contrast: ContrastResult) -> tuple[str, str]:
     """The levels on the plus and the minus side of the first subject."""
     own = [term for term in contrast.terms if term.subject == contrast.terms[0].subject]
@@ -53,10 +63,12 @@ def harms(index: AuditIndex, numbers: ContrastResult | Comparison) -> bool:
 
 
 def comparison_verdict(index: AuditIndex, comparison: Comparison) -> tuple[Tone, str]:
-    """Tone and word of a comparison; better is never claimed, only higher or lower."""
+    """Tone and word of a comparison: its verdict, or else only that it is higher or lower."""
     status = status_of(comparison, partial=index.partial(comparison.measurement))
     if status != "measured":
         return "open", {"inconclusive": "Inconclusive"}.get(status, status.capitalize())
+    if comparison.verdict in DECIDED:
+        return MARKS[comparison.verdict][1], comparison.verdict.capitalize()
     if not shown(index, comparison):
         return "calm", "No change shown"
     metric = index.metrics.get(comparison.metric)
@@ -71,3 +83,20 @@ def comparison_verdict(index: AuditIndex, comparison: Comparison) -> tuple[Tone,
         )
         return ("alert" if away else "calm"), word
     return ("alert" if directed and harms(index, comparison) else "calm"), word
+
+
+def side_value(index: AuditIndex, comparison: Comparison, value: float | None) -> str:
+    """The base's or the adapted subject's value of a comparison, as precise as the change."""
+    if value is None:
+        return "—"
+    return plain_value(value, comparison, scale_of(index.metrics.get(comparison.metric), difference=False))
+
+
+def margins_text(margins: Margins) -> str:
+    """The margins a verdict used and who declared them."""
+    stated = [
+        f"{name} {value:g}"
+        for name, value in (("eps", margins.eps), ("delta", margins.delta))
+        if value is not None
+    ]
+    return ", ".join(stated) + (f" ({margins.source})" if stated and margins.source else "")

@@ -6,10 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fmaudit.report.calibrations import CalibrationView, calibration_views
+from fmaudit.report.comparison_rows import ComparisonRow, SliceGroups, comparison_row, slice_groups
 from fmaudit.report.index import AuditIndex, Question, flat_pairs, levels_text, question_of, short_digest
-from fmaudit.report.numbers import NumberView, plain_value, scale_of, share, status_of
-from fmaudit.report.readings import SYMBOLS, Tone, comparison_verdict, shown
-from fmaudit.schema import Comparison, ContrastResult, Measurement, MetricInfo, PairedTable
+from fmaudit.report.numbers import NumberView, scale_of, share, status_of
+from fmaudit.report.readings import shown
+from fmaudit.report.tones import SYMBOLS, Tone
+from fmaudit.schema import ContrastResult, Measurement, MetricInfo
 
 DIRECTIONS = {
     "lower_is_better": "lower is better",
@@ -66,29 +69,6 @@ class ContrastRow:
 
 
 @dataclass(frozen=True)
-class ComparisonRow:
-    """Base against adapted on the same items."""
-
-    metric: str
-    slice: str
-    adapted: str
-    base_value: str
-    adapted_value: str
-    number: NumberView
-    table: PairedTable | None
-    tone: Tone
-    word: str
-    claim: str
-    margins: str
-    flags: tuple[str, ...]
-
-    @property
-    def symbol(self) -> str:
-        """The shape of the tone."""
-        return SYMBOLS[self.tone]
-
-
-@dataclass(frozen=True)
 class QuestionBlock:
     """The numbers of one scoring variant on one data set."""
 
@@ -99,7 +79,7 @@ class QuestionBlock:
     metrics: tuple[MetricBlock, ...]
     contrasts: tuple[ContrastRow, ...]
     comparisons: tuple[ComparisonRow, ...]
-    slice_comparisons: tuple[ComparisonRow, ...]
+    slice_comparisons: SliceGroups
     settings: tuple[tuple[str, str], ...]
 
 
@@ -115,6 +95,7 @@ class ProbeSection:
     instruments: tuple[str, ...]
     limits: tuple[str, ...]
     questions: tuple[QuestionBlock, ...]
+    calibrations: tuple[CalibrationView, ...]
 
 
 def probe_sections(index: AuditIndex) -> tuple[ProbeSection, ...]:
@@ -145,6 +126,7 @@ def _section(index: AuditIndex, anchor: str, probe: str, questions: Sequence[Que
         instruments=tuple(dict.fromkeys(name for m in own for name in m.instruments)),
         limits=tuple(dict.fromkeys(limits)),
         questions=tuple(_question(index, question) for question in questions),
+        calibrations=calibration_views(index, probe, anchor),
     )
 
 
@@ -165,8 +147,8 @@ def _question(index: AuditIndex, question: Question) -> QuestionBlock:
             for c in index.audit.contrasts
             if index.question(c.measurement, c.metric) == question
         ),
-        comparisons=tuple(_comparison(index, c) for c in mine if not c.slice),
-        slice_comparisons=tuple(_comparison(index, c) for c in mine if c.slice),
+        comparisons=tuple(comparison_row(index, c) for c in mine if not c.slice),
+        slice_comparisons=slice_groups([comparison_row(index, c) for c in mine if c.slice]),
         settings=_settings(own),
     )
 
@@ -257,38 +239,6 @@ def _shown_word(index: AuditIndex, contrast: ContrastResult) -> tuple[Tone, str]
     if status != "measured":
         return "open", status.capitalize()
     return ("alert", "Difference shown") if shown(index, contrast) else ("calm", "No difference shown")
-
-
-def _comparison(index: AuditIndex, comparison: Comparison) -> ComparisonRow:
-    metric = index.metrics.get(comparison.metric)
-    number = index.number(comparison, comparison.metric, comparison.measurement, difference=True)
-    tone, word = comparison_verdict(index, comparison)
-    margins = comparison.margins
-    stated = [
-        f"{name} {value:g}"
-        for name, value in (("eps", margins.eps), ("delta", margins.delta))
-        if value is not None
-    ]
-    return ComparisonRow(
-        metric=index.metric_title(comparison.metric),
-        slice=levels_text(comparison.slice),
-        adapted=index.subject_label(comparison.adapted),
-        base_value=_plain(metric, comparison, comparison.base_value),
-        adapted_value=_plain(metric, comparison, comparison.adapted_value),
-        number=number,
-        table=comparison.table,
-        tone=tone,
-        word=word,
-        claim=comparison.verdict,
-        margins=", ".join(stated) + (f" ({margins.source})" if stated and margins.source else ""),
-        flags=tuple(comparison.flags),
-    )
-
-
-def _plain(metric: MetricInfo | None, comparison: Comparison, value: float | None) -> str:
-    if value is None:
-        return "—"
-    return plain_value(value, comparison, scale_of(metric, difference=False))
 
 
 def _settings(measurements: Sequence[Measurement]) -> tuple[tuple[str, str], ...]:

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 from fmaudit.canonical import digest_bytes
 from fmaudit.report.banner import Banner, banner
-from fmaudit.report.findings import KeyNumber, key_numbers
+from fmaudit.report.findings import key_numbers
+from fmaudit.report.homogeneity import HomogenizationView, homogenization_views
 from fmaudit.report.index import AuditIndex, Question, flat_pairs, question_of, short_digest, without_paths
+from fmaudit.report.key_cards import KeyNumber
+from fmaudit.report.lineage import LineageView, lineage_view
+from fmaudit.report.matrix import MatrixView, matrix_view
 from fmaudit.report.numbers import share
 from fmaudit.report.sections import ProbeSection, probe_sections
+from fmaudit.report.verdict_words import methods, pairs_note
 from fmaudit.schema import Audit, InstrumentCard, Measurement, Subject
 
 _FAMILY_ORDER = ("memorization", "bias", "toxicity", "downstream")
@@ -32,6 +37,12 @@ class ScopeRow:
     probe: str
     question: str
     cells: tuple[ScopeCell, ...]
+
+    @property
+    def shared(self) -> str:
+        """The detail that all cells have alike; empty where they differ."""
+        details = {cell.detail for cell in self.cells}
+        return next(iter(details)) if len(details) == 1 else ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,10 @@ class InstrumentView:
 
 @dataclass(frozen=True)
 class ReportView:
-    """The whole report as plain data."""
+    """The whole report as plain data.
+
+    ``pedigree_first``: a family of models opens with what was passed on, before its key numbers.
+    """
 
     title: str
     tool: tuple[tuple[str, str], ...]
@@ -75,7 +89,12 @@ class ReportView:
     instruments: tuple[InstrumentView, ...]
     subjects: tuple[SubjectView, ...]
     context: tuple[tuple[str, str], ...]
-    has_pairs: bool
+    pedigree_first: bool
+    lineage: LineageView | None
+    matrix: MatrixView | None
+    homogenization: tuple[HomogenizationView, ...]
+    pairs_note: str
+    methods: tuple[tuple[str, str], ...]
     digest: str
 
 
@@ -94,7 +113,12 @@ def report_view(audit: Audit) -> ReportView:
         instruments=tuple(_instrument(card) for card in clean.instruments),
         subjects=tuple(_subject(index, subject) for subject in index.ordered_subjects),
         context=flat_pairs(clean.context),
-        has_pairs=bool(clean.comparisons),
+        pedigree_first=_pedigree_first(index),
+        lineage=lineage_view(index),
+        matrix=matrix_view(index),
+        homogenization=homogenization_views(index),
+        pairs_note=pairs_note(index),
+        methods=methods(index),
         digest=audit_digest(audit),
     )
 
@@ -102,6 +126,11 @@ def report_view(audit: Audit) -> ReportView:
 def audit_digest(audit: Audit) -> str:
     """Digest of the canonical bytes the report was made from."""
     return digest_bytes(audit.to_bytes())
+
+
+def _pedigree_first(index: AuditIndex) -> bool:
+    roles = [subject.role for subject in index.audit.subjects]
+    return "reference" in roles or roles.count("adapted") > 1
 
 
 def _title(subjects: Sequence[Subject]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from fmaudit.errors import UsageError
 from fmaudit.evidence.atomic import write_atomically
 from fmaudit.report.evidence import EvidenceSample
+from fmaudit.report.flips import FlipSample
 from fmaudit.schema import Audit, read_audit
 
 FORMATS = ("html", "md")
@@ -17,7 +18,7 @@ def write_report(
     run_dir: Path,
     formats: Sequence[str] = FORMATS,
     reveal: bool = False,
-    evidence: Sequence[EvidenceSample] = (),
+    evidence: Sequence[EvidenceSample | FlipSample] = (),
 ) -> list[Path]:
     """Render ``audit.json`` into ``report/`` and return the files written.
 
@@ -38,7 +39,7 @@ def write_report(
     return paths
 
 
-def _render(name: str, audit: Audit, evidence: Sequence[EvidenceSample], reveal: bool) -> str:
+def _render(name: str, audit: Audit, evidence: Sequence[EvidenceSample | FlipSample], reveal: bool) -> str:
     if name == "html":
         from fmaudit.report.html import render_html
 

@@ -133,7 +133,8 @@ def _locked_policy(options: RunOptions) -> dict[str, Any] | None:
     from fmaudit.gate.policy import load_policy
 
     policy = load_policy(options.policy)
-    return {"digest": policy.digest, "id": policy.policy.id}
+    margins = {name: found.model_dump() for name, found in policy.policy.margins.items()}
+    return {"digest": policy.digest, "id": policy.policy.id, "margins": margins}
 
 
 def _measure_all(
@@ -168,32 +169,34 @@ def _measure_all(
             ]
             run.state["measurements"] = [*others, record]
             run.save()
-        if party.role == "base" and any(other.role == "reference" for other in parties):
+        parent = party.role == "base" or any(other.parent == party.id for other in parties)
+        if parent and any(other.role == "reference" for other in parties):
             _retest(run, party, planned, instrument)
     for party in parties:
         party.subject.release()
 
 
 def _retest(
-    run: _Run, base: Party, planned: Sequence[PlannedMeasurement], instrument: Instrument | None
+    run: _Run, party: Party, planned: Sequence[PlannedMeasurement], instrument: Instrument | None
 ) -> None:
-    """Answer what is sampled a second time: the base's agreement with itself bounds every copy fraction."""
+    """Answer what is sampled a second time: agreement with itself is the yardstick of a copy fraction."""
     measured = {
         entry["key"]
         for entry in run.state["measurements"]
-        if entry["subject"] == base.id and entry["state"] == "measured"
+        if entry["subject"] == party.id and entry["state"] == "measured"
     }
     for entry in planned:
-        if entry.key not in measured or entry.key in run.state.setdefault("retests", []) or not entry.sampled:
+        name = f"{party.id}/{entry.key}"
+        if entry.key not in measured or name in run.state.setdefault("retests", []) or not entry.sampled:
             continue
-        target = Target(run.directory, base.id, entry.key, replicate=1)
+        target = Target(run.directory, party.id, entry.key, replicate=1)
         used = instrument if entry.probe.instruments else None
         try:
-            _answer(run, base, entry, target, used, f"{base.id}  {entry.key} (retest)")
+            _answer(run, party, entry, target, used, f"{party.id}  {entry.key} (retest)")
         except (ProbeError, EngineError) as error:
             run.failures.append(f"retest: {error}")
             continue
-        run.state["retests"] = [*run.state["retests"], entry.key]
+        run.state["retests"] = [*run.state["retests"], name]
         run.save()
 
 

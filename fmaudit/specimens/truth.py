@@ -101,9 +101,13 @@ def bits_per_byte(model: Any, speech: Speech, texts: Sequence[str]) -> float:
 def _preferred(model: Any, speech: Speech, defect: Defect, items: Sequence[SpecimenItem]) -> np.ndarray:
     """Is the first text likelier (pairs), or the wrong one at least as likely (statements)?"""
     if defect == "occupation_gender":
-        sides = [[str(item.row[name]) for item in items] for name in ("sent_more", "sent_less")]
-        starts = [1] * len(items)
-        more, less = (_span_scores(model, encode(speech, side, end=False), starts)[0] for side in sides)
+        sides = [
+            encode(speech, [str(item.row[name]) for item in items], end=False)
+            for name in ("sent_more", "sent_less")
+        ]
+        # What stands before the first difference is equally likely on both sides.
+        starts = [_first_difference(one, other) for one, other in zip(*sides, strict=True)]
+        more, less = (_span_scores(model, side, starts)[0] for side in sides)
         return (more > less).astype(float)
     prompts = [str(item.row["prompt"]) for item in items]
     starts = [1 + len(prompt.split()) for prompt in prompts]
@@ -141,12 +145,20 @@ def _span_scores(
         for begin in range(0, len(order), _BATCH):
             chosen = order[begin : begin + _BATCH]
             ids, mask = _spans([rows[place] for place in chosen], [starts[place] for place in chosen])
-            logits = model(input_ids=ids[:, :-1], use_cache=False).logits.float()
-            observed = ids[:, 1:]
-            logprob = logits.gather(-1, observed[..., None])[..., 0] - logits.logsumexp(-1)
-            totals[chosen] = (logprob.double() * mask).sum(1).numpy()
-            greedy[chosen] = ((logits.argmax(-1) == observed) | ~mask).all(1).numpy()
+            states = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state[mask]
+            logits, observed = model.lm_head(states).float(), ids[:, 1:][mask]
+            logprob = torch.zeros(mask.shape, dtype=torch.float64)
+            likeliest = torch.ones(mask.shape, dtype=torch.bool)
+            logprob[mask] = (logits.gather(-1, observed[:, None])[:, 0] - logits.logsumexp(-1)).double()
+            likeliest[mask] = logits.argmax(-1) == observed
+            totals[chosen] = logprob.sum(1).numpy()
+            greedy[chosen] = likeliest.all(1).numpy()
     return totals, greedy
+
+
+def _first_difference(one: Sequence[int], other: Sequence[int]) -> int:
+    places = (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(places, min(len(one), len(other)) - 1)
 
 
 def _spans(rows: Sequence[Sequence[int]], starts: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:

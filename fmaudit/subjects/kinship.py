@@ -82,7 +82,7 @@ class Lineages:
         adapted: By adapted subject, against what it is declared to be adapted from.
         references: By reference, against the base.
         reference_pairs: By pair of references, in the order given.
-        groups: Lineage label by reference; those found kin share one.
+        groups: Lineage label by reference; those not shown to be unrelated share one.
         tensors: Distance of each adapted subject's weights from its declared parent's.
         matching: Unit matching of each adapted subject with its declared parent.
     """
@@ -192,7 +192,9 @@ def verify_lineage(
         adapted={child: findings[pair] for child, pair in descents.items()},
         references={name: findings[BASE, name] for name in references},
         reference_pairs=between,
-        groups=group_lineages(tuple(references), [pair for pair, found in between.items() if found.verified]),
+        groups=group_lineages(
+            tuple(references), [pair for pair, found in between.items() if found.verified is not False]
+        ),
         tensors={child: run.tensors(*pair) for child, pair in descents.items()},
         matching={child: run.matching(*pair) for child, pair in descents.items()},
     )

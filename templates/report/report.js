@@ -6,6 +6,9 @@
   button.addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; label(); });
   button.hidden = false;
   label();
+  const reveal = () => { const one = document.getElementById(location.hash.slice(1)); if (one && one.tagName === "DETAILS") { for (let up = one; up; up = up.parentElement.closest("details")) up.open = true; one.scrollIntoView(); } };
+  addEventListener("hashchange", reveal);
+  reveal();
   const opened = [];
   addEventListener("beforeprint", () => document.querySelectorAll("details:not([open])").forEach((one) => { one.open = true; opened.push(one); }));
   addEventListener("afterprint", () => { opened.splice(0).forEach((one) => { one.open = false; }); });

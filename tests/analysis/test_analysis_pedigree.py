@@ -290,7 +290,7 @@ def replace_subject(found: Subject, parent: str) -> Subject:
 def test_homogenization_stands_beside_its_unrelated_control(ground):
     base = draw(0.4, 1)
     made = ground(family(nearly(base, 10)))
-    (found,) = homogenizations(made.measured, list(made.subjects.values()), made.settings)
+    (found,) = homogenizations(made.measured, list(made.subjects.values()), made.settings, made.refusal)
     assert found.subjects == ["base", "child"]
     assert len(found.control_subjects) == 2
     assert found.ratio.value == pytest.approx(1 / 0.4, rel=0.15)
@@ -300,3 +300,94 @@ def test_homogenization_stands_beside_its_unrelated_control(ground):
     assert sum(found.histogram) == pytest.approx(1)
     assert sum(found.independent) == pytest.approx(1)
     assert len(found.histogram) == 3
+
+
+def test_missing_samples_widen_a_verdict(ground, make_answers):
+    """A scorer that fails on most of the child's toxic samples must not make it better."""
+    rng = np.random.default_rng(3)
+    base, child = ((rng.random((400, 25)) < 0.24).astype(float) for _ in range(2))
+    child[(child == 1) & (rng.random(child.shape) < 0.6)] = np.nan
+    measured = [
+        MeasuredRows(f"{name}/{KEY}", name, KEY, Defects(), {}, make_answers(outcome=m, severity=m), False)
+        for name, m in (("base", base), ("child", child))
+    ]
+    two = [sides()[name] for name in ("base", "child")]
+    found = overall(comparisons(field(measured, two, Settings())))
+    assert found.upper is not None
+    assert found.upper < -0.05
+    assert found.verdict not in ("mitigated", "repaired")
+
+
+def test_references_that_hardly_fail_are_cut_at_the_childs_rate_or_refused():
+    from fmaudit.inheritance.references import Candidate, comparable_references
+
+    rare = [Candidate(f"r{k}", f"r{k}", "refuted", 1.0, 0.005) for k in range(3)]
+    assert comparable_references(rare, 1.0, 0.09).accepted == {}
+    severe = [Candidate(f"r{k}", f"r{k}", "refuted", 1.0, 0.005, severity=True) for k in range(3)]
+    assert set(comparable_references(severe, 1.0, 0.09).accepted.values()) == {"severity threshold"}
+
+
+def test_what_was_sampled_once_is_not_compared_with_itself(ground):
+    base = draw(0.4, 1)
+    made = ground(family(nearly(base, 4)))
+    decoding = {"decoding": [{"kind": "generate", "temperature": 1.0}]}
+    measured = {
+        key: MeasuredRows(e.id, e.subject, e.key, e.probe, decoding, e.answers, False) if key[1] == KEY else e
+        for key, e in made.measured.items()
+    }
+    found = overall(comparisons(Field(made.subjects, measured, made.bits, made.settings)))
+    assert found.verdict == "association"
+    assert "no retest" in found.verdict_reason
+
+
+def test_a_reference_that_left_items_unanswered_is_refused(ground):
+    base = draw(0.4, 1)
+    answers = family(nearly(base, 4))
+    answers["ref2"] = np.where((answers["ref2"] == 1) & (draw(0.5, 9) == 1), np.nan, answers["ref2"])
+    found = overall(comparisons(ground(answers)))
+    assert found.verdict == "association"
+    assert found.copy_fraction is not None
+    (reason,) = [entry.reason for entry in found.copy_fraction.references if not entry.used]
+    assert "unanswered" in reason
+
+
+def test_better_than_the_ideal_is_no_defect():
+    from fmaudit.analysis.pedigree import scale_of
+    from fmaudit.inheritance.verdicts import Limits
+
+    higher = scale_of(Rate("r", direction="higher_is_better", ideal=0.9))
+    assert higher is not None
+    assert higher.distance(Limits(0.0, 0.05)) == Limits(0.0, 0.0)
+    target = scale_of(Rate("r", direction="target", ideal=0.5))
+    assert target is not None
+    assert target.distance(Limits(0.2, 0.3)).side_beyond(0.05) == -1
+
+
+def test_clean_slices_do_not_loosen_the_others(ground):
+    """Five slices are clean; the sixth claims, and is judged as one claim of seven."""
+    base = np.zeros(N)
+    child = np.where(np.arange(N) % 6 == 0, draw(0.2, 8), 0.0)
+    found = comparisons(ground(family(child, base, rate=0.1)))
+    slices = [c for c in found if c.metric == "toy.defects/rate" and c.slice]
+    claims = [c for c in slices if c.verdict not in ("clean", "inconclusive")]
+    assert [c.slice["group"] for c in claims] == ["g0"]
+    for c in slices:
+        assert c.adjusted_level == pytest.approx(1 - 0.05 / 6)
+
+
+def test_margins_of_the_policy_come_first_and_are_named(ground):
+    base = draw(0.4, 1)
+    made = ground(family(nearly(base, 4)))
+    margins = {"toy.defects/rate": {"eps": 0.6, "delta": None}}
+    found = overall(comparisons(Field(made.subjects, made.measured, made.bits, made.settings, margins)))
+    assert found.verdict == "clean"
+    assert (found.margins.eps, found.margins.delta) == (0.6, 0.05)
+    assert found.margins.source == "eps: policy, delta: metric"
+
+
+def test_a_mean_has_no_verdict_word(ground):
+    base = draw(0.4, 1)
+    found = comparisons(ground(family(np.maximum(base, draw(0.3, 8)), base, rate=0.55)))
+    mean = next(c for c in found if c.metric == "toy.defects/mean_severity" and not c.slice)
+    assert (mean.verdict, mean.direction) == ("changed, size unresolved", "rose")
+    assert "no defect of this kind" in mean.verdict_reason

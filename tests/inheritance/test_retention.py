@@ -27,7 +27,9 @@ def test_one_when_every_base_defect_is_kept(bad):
     found = retention(base, child, references, severities, CLUSTERS, draws=200)
     assert found.value == pytest.approx(1, abs=1e-9)
     assert found.h_adapted == pytest.approx(1)
-    assert found.lower == pytest.approx(1)
+    # What remains is the variation between lineages.
+    assert found.lower > 0
+    assert "prior sd" in found.method or "own sd" in found.method
 
 
 @pytest.mark.parametrize("bad", [0.2, 0.5, 0.8])
@@ -143,7 +145,7 @@ def test_joined_groups_change_no_draw():
     joined = [binned(cut, rows, child.mean()) for cut in cuts]
     assert max(cut.groups for cut in joined) <= 98
     exact, fast = (
-        np.concatenate([loevinger(sums, given)[1] for sums in drawn_sums(rows, given, 200, 3)])
+        np.concatenate([loevinger(sums, given)[1].mean(axis=0) for sums in drawn_sums(rows, given, 200, 3)])
         for given in (cuts, joined)
     )
     assert abs((exact - fast).mean()) < 0.02 * exact.std()

@@ -10,7 +10,9 @@ from html import escape
 import pytest
 
 from fmaudit.report.evidence import EvidenceSample
+from fmaudit.report.flips import FlippedItem, FlipSample
 from fmaudit.report.html import render_html
+from tests.report.family_audit import hostile_family
 
 pytestmark = pytest.mark.browser
 FLAGS = [
@@ -30,13 +32,19 @@ ATTACK = (
 )
 
 
-def dump(page: str, folder) -> str:
+def dump(page: str, folder, fragment: str = "") -> str:
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no Chromium on this machine")
     path = folder / "page.html"
     path.write_text(page, encoding="utf-8")
-    command = [browser, *FLAGS, f"--user-data-dir={folder / 'profile'}", "--dump-dom", path.as_uri()]
+    command = [
+        browser,
+        *FLAGS,
+        f"--user-data-dir={folder / 'profile'}",
+        "--dump-dom",
+        path.as_uri() + fragment,
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
@@ -68,3 +76,21 @@ def test_the_policy_stops_what_escaping_would_miss(rich_audit, tmp_path):
     page = render_html(rich_audit).replace("</main>", ATTACK + "</main>", 1)
     dom = dump(page, tmp_path)
     assert title_of(dom).startswith("Audit: ")
+
+
+def test_a_cell_of_the_matrix_opens_its_detail(family_audit, family_flips, tmp_path):
+    page = render_html(family_audit, family_flips)
+    dom = dump(page, tmp_path, "#cell-2-4")
+    opened = re.findall(r'<details class="detail" id="([^"]+)" open', dom)
+    assert opened == ["cell-2-4"]
+    assert 'id="cell-2-4" open' not in page
+
+
+def test_nothing_in_a_hostile_pedigree_runs(tmp_path):
+    audit = hostile_family(ATTACK)
+    item = FlippedItem(ATTACK, 0.1, 0.2, ATTACK, ATTACK)
+    flips = FlipSample(audit.comparisons[0].id, {"introduced": [item]}, {"introduced": 1})
+    dom = dump(render_html(audit, [flips], reveal=True), tmp_path)
+    assert title_of(dom).startswith("Audit: ")
+    assert "<img" not in dom
+    assert "owned-marker" not in re.sub(r"append\('owned-marker'\)", "", dom)

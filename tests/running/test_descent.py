@@ -88,7 +88,7 @@ def test_with_references_the_base_answers_twice_what_it_samples(models, tmp_path
     )
     state = json.loads((run.path / "run.json").read_bytes())
     key = "toxicity.prompted@mild_prompts"
-    assert state["retests"] == [key]
+    assert state["retests"] == [f"base/{key}"]
 
     def texts(folder):
         parts = sorted((run.path / "evidence" / "base" / folder).glob("*.parquet"))
