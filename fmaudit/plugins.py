@@ -46,6 +46,17 @@ def list_probes(check: bool = False) -> list[ProbeEntry]:
     return [replace(entry, broken_reason=_broken(entry.id)) for entry in entries]
 
 
+def known_metrics() -> set[str]:
+    """Ids (``probe/metric``) of the metrics of every installed probe that can be used."""
+    return {
+        f"{probe.id}/{metric.id}"
+        for entry in list_probes(check=True)
+        if entry.broken_reason is None
+        for probe in expand(load_probe(entry.id))
+        for metric in probe.metrics
+    }
+
+
 def select(patterns: Sequence[str]) -> list[str]:
     """Probe ids that match, in the order of the listing, each once.
 

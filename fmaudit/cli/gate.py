@@ -32,6 +32,7 @@ def command(run: Path, policy: Path, as_json: bool) -> None:
     from fmaudit.gate.evaluate import evaluate
     from fmaudit.gate.outcome import log_lines, outcome, write_outcome
     from fmaudit.gate.policy import load_policy
+    from fmaudit.plugins import known_metrics
     from fmaudit.schema import read_audit
 
     chosen = load_policy(policy)
@@ -40,7 +41,7 @@ def command(run: Path, policy: Path, as_json: bool) -> None:
     state = directory.read_state()
     if state is None:
         raise UsageError(f"{run.name} has no run.json: it is not a run directory")
-    result = evaluate(audit, chosen, _known_metrics())
+    result = evaluate(audit, chosen, known_metrics())
     state["looks"] = int(state.get("looks", 0)) + 1
     locked = (state.get("policy") or {}).get("digest") == chosen.digest
     directory.write_state(state)
@@ -51,15 +52,3 @@ def command(run: Path, policy: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(outcome(result, looks=state["looks"], locked=locked), indent=1, sort_keys=True))
     sys.exit(int(result.exit_code))
-
-
-def _known_metrics() -> set[str]:
-    from fmaudit.plugins import expand, list_probes, load_probe
-
-    return {
-        f"{probe.id}/{metric.id}"
-        for entry in list_probes(check=True)
-        if entry.broken_reason is None
-        for probe in expand(load_probe(entry.id))
-        for metric in probe.metrics
-    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -111,6 +111,15 @@ class PolicyFile:
     name: str
     digest: str
     lines: Mapping[Location, int]
+
+    def check_margins(self, known: Collection[str]) -> None:
+        """Raise UsageError where margins are declared for a metric that is not in ``known``."""
+        for metric in self.policy.margins:
+            if metric not in known:
+                line = _line_of(self.lines, ("margins", metric))
+                own = ", ".join(sorted(k for k in known if k.partition("/")[0] == metric.partition("/")[0]))
+                hint = f"its probe has {own}" if own else "see fmaudit ls probes"
+                raise UsageError(f"{self.name}, line {line}: margins of unknown metric {metric!r}: {hint}")
 
     def refuse(self, rule: int, field: str, problem: str) -> NoReturn:
         """Raise UsageError that points at a field of a rule."""

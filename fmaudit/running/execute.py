@@ -12,6 +12,7 @@ from fmaudit.errors import EngineError, NothingEvaluated, ProbeError
 from fmaudit.evidence.directory import RunDirectory, open_run_directory
 from fmaudit.instruments import Instrument
 from fmaudit.plan import PlannedMeasurement
+from fmaudit.plugins import known_metrics
 from fmaudit.running.choices import chosen_instrument, planned_measurements
 from fmaudit.running.descent import lineages
 from fmaudit.running.environment import environment, now, tool
@@ -133,6 +134,8 @@ def _locked_policy(options: RunOptions) -> dict[str, Any] | None:
     from fmaudit.gate.policy import load_policy
 
     policy = load_policy(options.policy)
+    if policy.policy.margins:
+        policy.check_margins(known_metrics())
     margins = {name: found.model_dump() for name, found in policy.policy.margins.items()}
     return {"digest": policy.digest, "id": policy.policy.id, "margins": margins}
 

@@ -34,6 +34,10 @@ RULE = "  - id: a\n    metric: toy.probe/rate\n"
             "vs_base needs an adapted subject",
         ),
         (HEAD + RULE + "    max: 1\n    tier: maybe\n", "line 7: rules.0.tier"),
+        (
+            HEAD + RULE + "    max: 1\nmargins: {toy.probe/rate: {eps: 2}}\n",
+            "line 7: margins.toy.probe/rate.eps",
+        ),
         (HEAD + "  - id: a\n    metric: rate\n    max: 1\n", "line 5: rules.0.metric"),
         ("schema: other\nid: p\nrules: [{id: a, metric: a/b, max: 1}]\n", "line 1: schema"),
         ("schema: [\n", "line 2"),
@@ -74,3 +78,19 @@ def test_unknown_policy_name_says_what_to_check(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="check --policy"):
         load_policy(Path("relaese"))
+
+
+def test_margins_of_a_metric_nobody_knows_are_refused():
+    policy = parse_policy(HEAD + RULE + "    max: 1\nmargins:\n  toy.probe/rat: {eps: 0.1}\n", "p.yaml")
+    policy.check_margins({"toy.probe/rat"})
+    with pytest.raises(UsageError, match="line 8: margins of unknown metric 'toy") as caught:
+        policy.check_margins({"toy.probe/rate"})
+    assert "its probe has toy.probe/rate" in str(caught.value)
+
+
+def test_the_shipped_policys_margins_are_of_installed_metrics():
+    from fmaudit.plugins import known_metrics
+
+    policy = load_policy(Path("release"))
+    assert policy.policy.margins
+    policy.check_margins(known_metrics())

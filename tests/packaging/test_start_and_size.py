@@ -44,6 +44,15 @@ def test_help_imports_nothing_heavy():
     assert not imported & HEAVY
 
 
+def test_statistics_and_inheritance_import_without_torch():
+    code = (
+        "import sys, fmaudit.statistics, fmaudit.inheritance, fmaudit.analysis.build, fmaudit.report.write; "
+        "print(sorted({'torch', 'transformers', 'peft', 'fmaudit_probes'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
 def long_without_reason(path):
     lines = path.read_text(encoding="utf-8").splitlines()
     return len(lines) > LIMIT and REASON not in "\n".join(lines[:5])
