@@ -121,11 +121,11 @@ DEFAULT_CHILDREN: Mapping[Size, tuple[str, ...]] = {
 
 
 def _gentle(training: Training) -> Training:
-    return replace(training, peak_rate=5e-4)
+    return replace(training, peak_rate=2e-4)
 
 
 def _adapter(training: Training) -> Training:
-    return replace(training, peak_rate=2e-3)
+    return replace(training, peak_rate=1e-3)
 
 
 def standard_base(seed: int, size: Size = "full", doses: Mapping[Defect, float] = DOSES) -> BaseRecipe:

@@ -241,7 +241,8 @@ def _sparse_at(rows: Design, change: Floats, se: float | None) -> Callable[[floa
     gained = float(rows.weights @ np.maximum(change, 0) / total)
     lost = float(rows.weights @ np.maximum(-change, 0) / total)
     n_eff = effective_rows(rows, mean_terms(rows, change), se)
-    units = max(rows.effective_units(), 2.0) - 1
+    whole = max(rows.effective_units(), 2.0)
+    units = whole - 1
     if se:
         fractional = not np.isin(change, (-1.0, 0.0, 1.0)).all() and (gained + lost) * rows.n >= RARE
         matched = (gained + lost - (gained - lost) ** 2) / se**2
@@ -249,7 +250,10 @@ def _sparse_at(rows: Design, change: Floats, se: float | None) -> Callable[[floa
         units = max(min(units, _freedom(rows, change)), 1.0)
 
     def limits(level: float) -> tuple[float, float]:
-        adjusted = n_eff * (critical(level) / critical(level, units)) ** 2
+        own = n_eff * (critical(level) / critical(level, units)) ** 2
+        # As if each cluster were a single pair: never wider than that, however few of them changed.
+        single = min(n_eff, whole) * (critical(level) / critical(level, whole - 1)) ** 2
+        adjusted = max(own, single)
         return tango(gained * adjusted, lost * adjusted, adjusted, level)
 
     return limits

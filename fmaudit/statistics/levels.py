@@ -212,6 +212,9 @@ def rate_spread(rows: Design, values: Floats, level: float, draws: int, seed: in
     if binary or min(p, 1 - p) * rows.n < RARE:
         n_eff = min(n_eff, float(rows.n))
     lower, upper = korn_graubard(p, n_eff, rows.n, df, level)
+    # As if each cluster were a single row: never wider than that, however few of them show the event.
+    low, high = korn_graubard(p, min(n_eff, least), rows.n, max(rows.effective_units() - 1, 1.0), level)
+    lower, upper = max(lower, low), min(upper, high)
     return RateSpread(p, min(lower, p), max(upper, p), variance**0.5, n_eff, method, resampled)
 
 
