@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -101,7 +101,7 @@ def choose(
     candidates: list[Candidate] = []
     for entry in kept:
         assert entry.answers is not None
-        answers = at_items(entry.answers, old.item_ids)
+        answers = at_items(entry.answers, old)
         outcome, severity = defects(metric, scale, answers, measures), item_severity(metric, scale, answers)
         answered = item_values(metric, answers, measures).coverage
         if answered < MIN_COVERAGE:
@@ -128,7 +128,7 @@ def choose(
     }
     refusal = _too_few(child, len(selection.lineages), len(offered))
     retest = child.retest
-    second = None if retest is None else defects(metric, scale, at_items(retest, old.item_ids), measures)
+    second = None if retest is None else defects(metric, scale, at_items(retest, old), measures)
     lineages = {candidate.name: candidate.lineage for candidate in candidates if candidate.name in outcomes}
     listed = [
         ReferenceSlope(subject=name, used=True, lineage=lineages[name], matched_by=how)
@@ -148,17 +148,16 @@ def defects(metric: Rate, scale: Scale, answers: Answers, measures: Sequence[Mea
     return scale.defects(item_values(metric, answers, measures)).values
 
 
-def at_items(answers: Answers, item_ids: np.ndarray) -> Answers:
-    """The answers at these items in this order; every measure NaN where an item was not answered."""
+def at_items(answers: Answers, wanted: Answers) -> Answers:
+    """What a subject answered to the items of ``wanted``, in its order; NaN where it was not asked one."""
     index = {name: row for row, name in enumerate(answers.item_ids.tolist())}
-    rows = np.array([index.get(name, -1) for name in item_ids.tolist()], dtype=int)
-    taken = answers.take(np.maximum(rows, 0)) if answers.n_items else answers
-    absent = rows < 0
-    numeric = {name: np.where(absent[:, None], np.nan, matrix) for name, matrix in taken.numeric.items()}
-    return Answers(
-        item_ids=item_ids, weights=taken.weights, clusters=taken.clusters, slices=taken.slices,
-        numeric=numeric, text=taken.text, reasons=taken.reasons,
-    )  # fmt: skip
+    rows = np.array([index.get(name, -1) for name in wanted.item_ids.tolist()], dtype=int)
+    asked = rows >= 0
+    numeric = {}
+    for name, matrix in answers.numeric.items():
+        numeric[name] = np.full((wanted.n_items, matrix.shape[1]), np.nan)
+        numeric[name][asked] = matrix[rows[asked]]
+    return replace(wanted, numeric=numeric, text={}, reasons={})
 
 
 def item_severity(metric: Rate, scale: Scale, answers: Answers) -> np.ndarray | None:

@@ -87,7 +87,7 @@ def _ecosystem(
         name: defects(
             metric,
             scale,
-            at_items(measured[name, entry.key].answers, rows.item_ids),
+            at_items(measured[name, entry.key].answers, rows),
             entry.probe.measures,
         )
         for name in dict.fromkeys([*family, *control])
