@@ -18,10 +18,14 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.studies.specimen_tables import Cell, page, summary
+
+if TYPE_CHECKING:
+    from fmaudit.specimens.presets import Size
 
 FAMILIES, PLANTED = 10, 6
 CHILDREN = ("clean", "counter", "new-defect", "amplified", "broken", "lora", "int8")
@@ -47,14 +51,14 @@ def names(children: Sequence[str]) -> tuple[list[str], list[str]]:
     return [*children, *strangers], [f"reference-{k}" for k in range(1, REFERENCES + 1)]
 
 
-def build(work: Path, count: int, children: Sequence[str], size: str, jobs: int) -> list[dict[str, str]]:
+def build(work: Path, count: int, children: Sequence[str], size: Size, jobs: int) -> list[dict[str, str]]:
     """Train the families; model strings by name."""
     from fmaudit.specimens.family import build_family
     from fmaudit.specimens.presets import standard_family
 
     built = []
     for seed in range(count):
-        recipe = standard_family(seed, size, children, references=0)  # type: ignore[arg-type]
+        recipe = standard_family(seed, size, children, references=0)
         family = build_family(recipe, work / f"family-{seed}", work / "models", jobs=jobs)
         built.append(dict(family.models))
     return built

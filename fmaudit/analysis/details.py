@@ -17,7 +17,7 @@ from fmaudit.inheritance.retention import retention
 from fmaudit.inheritance.severity import Scored, severity_change
 from fmaudit.inheritance.tables import pair_statistics
 from fmaudit.probe import Measure, Rate
-from fmaudit.schema import ReferenceSlope
+from fmaudit.schema import Quantity, ReferenceSlope, quantity
 
 MAX_PROFILE_SLICES = 40
 
@@ -34,18 +34,6 @@ def details(
         found["severity"] = _severity(metric, pair, cell, rows) if chosen.severity_comparable else None
         found["profiles"] = _profiles(cell, rows)
     return {name: value for name, value in found.items() if value is not None}
-
-
-def quantity(interval: statistics.Interval) -> dict[str, Any]:
-    """An interval as the fields of ``fmaudit.schema.Quantity``."""
-    return {
-        "value": interval.value,
-        "lower": interval.lower,
-        "upper": interval.upper,
-        "level": interval.level,
-        "method": interval.method,
-        "reason": interval.reason,
-    }
 
 
 def copy_record(cell: Cell, listed: Sequence[ReferenceSlope], level: float) -> dict[str, Any]:
@@ -140,15 +128,15 @@ def _agreement(cell: Cell, rows: np.ndarray) -> dict[str, Any]:
     return {name: quantity(interval) for name, interval in names.items()}
 
 
-def retained(cell: Cell, chosen: Chosen, level: float) -> dict[str, Any] | None:
+def retained(cell: Cell, chosen: Chosen, level: float) -> Quantity | None:
     """Retention at ``level``, its interval widened by the variation between lineages."""
     outcomes = chosen.controls.outcomes
     if not outcomes or not _is_binary(cell, cell.both):
         return None
     if chosen.controls.refusal:
-        return {"reason": chosen.controls.refusal}
+        return Quantity(reason=chosen.controls.refusal)
     if set(chosen.severities) != set(outcomes):
-        return {"reason": "severity is not comparable, so references cannot be cut at the child's rate"}
+        return Quantity(reason="severity is not comparable, so references cannot be cut at the child's rate")
     rows = cell.both & ~np.isnan(np.column_stack([chosen.raw[name] for name in outcomes])).any(axis=1)
     kept = cell.rows.take(rows)
     found = retention(
@@ -163,14 +151,7 @@ def retained(cell: Cell, chosen: Chosen, level: float) -> dict[str, Any] | None:
         lineages=chosen.controls.lineages,
         draws=DRAWS,
     )
-    return {
-        "value": found.value,
-        "lower": found.lower,
-        "upper": found.upper,
-        "level": found.level,
-        "method": found.method,
-        "reason": found.reason,
-    }
+    return quantity(found)
 
 
 def _severity(metric: Rate, pair: pairs.Pair, cell: Cell, rows: np.ndarray) -> dict[str, Any] | None:

@@ -10,7 +10,6 @@ import numpy as np
 
 from fmaudit import statistics
 from fmaudit.analysis.controls import at_items, defects
-from fmaudit.analysis.details import quantity
 from fmaudit.analysis.measured import MeasuredRows
 from fmaudit.analysis.numbers import DRAWS, Settings
 from fmaudit.analysis.pedigree import scale_of
@@ -18,7 +17,7 @@ from fmaudit.analysis.records import slices
 from fmaudit.inheritance.group_homogenization import failure_histogram, group_homogenization
 from fmaudit.inheritance.homogenization import homogenization, homogenization_with_control
 from fmaudit.probe import Metric, Rate
-from fmaudit.schema import Homogenization, Quantity, Subject
+from fmaudit.schema import Homogenization, Quantity, Subject, quantity
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def _record(found: _Ecosystem, settings: Settings) -> Homogenization:
     where = (found.rows.weights, found.rows.clusters)
     family = np.column_stack([found.outcomes[name] for name in found.family])
     whole = homogenization(family, *where, names=list(found.family), **options)
-    missing = {"reason": "too few unrelated references"}
+    missing = Quantity(reason="too few unrelated references")
     fields |= {"control_ratio": missing, "family_effect": missing}
     if size >= 2:
         ours, theirs = list(found.family)[:size], list(found.control)[:size]
@@ -136,7 +135,7 @@ def _record(found: _Ecosystem, settings: Settings) -> Homogenization:
         n=found.rows.n_items,
         observed=whole.all_fail.observed.value,
         expected=whole.all_fail.expected.value,
-        ratio=Quantity(**quantity(whole.all_fail.ratio)),
+        ratio=quantity(whole.all_fail.ratio),
         histogram=[_share(interval) for interval in histogram.observed],
         independent=[_share(interval) for interval in histogram.expected],
         group_forms=_group_forms(found, family, options),

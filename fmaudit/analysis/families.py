@@ -20,7 +20,7 @@ from fmaudit.analysis.details import copy_record, retained
 from fmaudit.analysis.numbers import Settings
 from fmaudit.analysis.pedigree import Cell, Judgement, judge
 from fmaudit.inheritance.verdicts import CAPABILITY_FELL, NOT_EQUIVALENT
-from fmaudit.schema import Comparison
+from fmaudit.schema import Comparison, Quantity
 
 UNRESOLVED: Final = "inconclusive"
 CHANGED: Final = "changed, size unresolved"
@@ -140,8 +140,8 @@ def _comparison(
     )
 
 
-def _kept(retention: Mapping[str, Any] | None) -> bool:
-    return retention is not None and (retention.get("lower") or 0.0) > 0
+def _kept(retention: Quantity | None) -> bool:
+    return retention is not None and (retention.lower or 0.0) > 0
 
 
 def _without_verdict(draft: Draft, family: Mapping[str, Any] | None = None) -> Comparison:

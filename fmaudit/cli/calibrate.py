@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fmaudit.cli.options import JSON_OPTION
+from fmaudit.cli.options import JSON_OPTION, training_options
 
 
 @click.command("calibrate")
@@ -45,19 +45,7 @@ from fmaudit.cli.options import JSON_OPTION
     show_default=True,
     help="Items that carry the defect, a model and defect; smaller audits are resampled from their answers.",
 )
-@click.option(
-    "--cache",
-    type=click.Path(path_type=Path),
-    help="Folder of trained models; an equal recipe is not trained twice. Default: OUTPUT/models.",
-)
-@click.option(
-    "-j",
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=2,
-    show_default=True,
-    help="Models trained and asked at the same time, one processor core each.",
-)
+@training_options
 @JSON_OPTION
 def command(
     output: Path,

@@ -70,3 +70,21 @@ def print_failures(failures: Any) -> None:
     """One line on stderr for each measurement that broke."""
     for line in failures:
         click.echo(f"fmaudit: {line}", err=True)
+
+
+def training_options(command: Any) -> Any:
+    """``--cache`` and ``--jobs`` of the commands that train specimens."""
+    cache = click.option(
+        "--cache",
+        type=click.Path(path_type=Path),
+        help="Folder of finished models; an equal recipe is not trained twice. Default: OUTPUT/models.",
+    )
+    jobs = click.option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(min=1),
+        default=2,
+        show_default=True,
+        help="Models made at the same time, one processor core each.",
+    )
+    return cache(jobs(command))

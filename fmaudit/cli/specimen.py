@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fmaudit.cli.options import training_options
+
 if TYPE_CHECKING:
     from fmaudit.specimens.family import Family
 
@@ -55,19 +57,7 @@ def command() -> None:
     show_default=True,
     help="Unrelated models of the same make, each with its own random draw of defects.",
 )
-@click.option(
-    "--cache",
-    type=click.Path(path_type=Path),
-    help="Folder of finished models; an equal recipe is not trained twice. Default: OUTPUT/models.",
-)
-@click.option(
-    "-j",
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=2,
-    show_default=True,
-    help="Models trained at the same time, one processor core each.",
-)
+@training_options
 def build(
     output: Path | None,
     seed: int,

@@ -10,7 +10,7 @@ from fmaudit.data import load_dataset
 from fmaudit.plan import PlannedMeasurement
 from fmaudit.running.options import Progress, RunOptions
 from fmaudit.running.parties import Party
-from fmaudit.statistics import Interval
+from fmaudit.schema import quantity
 
 NEUTRAL_TEXTS = "neutral_texts"
 
@@ -59,7 +59,7 @@ def lineages(
             "from_base_evidence": found.adapted[name].evidence
             if direct
             else "by its chain of declared parents: " + ", ".join(reversed(chain)),
-            "divergence_bits": _quantity(token_divergence(base.subject, party.subject, texts)),
+            "divergence_bits": quantity(token_divergence(base.subject, party.subject, texts)).model_dump(),
         }
     for name in references:
         finding = found.references[name]
@@ -101,14 +101,3 @@ def descends(steps: Sequence[bool | None]) -> bool | None:
             continue
         return False if step is False and (place > 0 or len(steps) == 1) else None
     return None
-
-
-def _quantity(interval: Interval) -> dict[str, Any]:
-    return {
-        "value": interval.value,
-        "lower": interval.lower,
-        "upper": interval.upper,
-        "level": interval.level,
-        "method": interval.method,
-        "reason": interval.reason,
-    }

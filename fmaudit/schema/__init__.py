@@ -34,7 +34,7 @@ from fmaudit.schema.pedigree import (
     Span,
     Verdict,
 )
-from fmaudit.schema.records import Numbers, Quantity, Record, Resampling, State
+from fmaudit.schema.records import Numbers, Quantity, Record, Resampling, State, quantity
 
 __all__ = [
     "SCHEMA",
@@ -67,5 +67,6 @@ __all__ = [
     "Subject",
     "Term",
     "Verdict",
+    "quantity",
     "read_audit",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +24,52 @@ class Quantity(Record):
     level: float = 0.95
     method: str = ""
     reason: str = ""
+
+
+class HasInterval(Protocol):
+    """What an estimator returned: a value with its limits."""
+
+    @property
+    def value(self) -> float | None:
+        """The estimate; None where it is undefined."""
+        ...
+
+    @property
+    def lower(self) -> float | None:
+        """Lower limit."""
+        ...
+
+    @property
+    def upper(self) -> float | None:
+        """Upper limit."""
+        ...
+
+    @property
+    def level(self) -> float:
+        """Confidence level."""
+        ...
+
+    @property
+    def method(self) -> str:
+        """How it was computed."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why it is undefined or weak."""
+        ...
+
+
+def quantity(found: HasInterval) -> Quantity:
+    """An estimate as the record that documents hold."""
+    return Quantity(
+        value=found.value,
+        lower=found.lower,
+        upper=found.upper,
+        level=found.level,
+        method=found.method,
+        reason=found.reason,
+    )
 
 
 class Resampling(Record):

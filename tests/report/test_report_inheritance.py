@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 
 import pytest
 from markdown_it import MarkdownIt
@@ -16,27 +15,9 @@ from fmaudit.report.terminal import render_terminal
 from fmaudit.report.verdict_words import LEGEND, MARKS
 from fmaudit.report.view import report_view
 from tests.report.family_audit import CELLS, changed, family_factory, flips_of, hostile_family
+from tests.report.page_parser import Page
 
 SPACE = "\u00a0"
-
-
-class Page(HTMLParser):
-    """Elements with their attributes, and the text by the id of the innermost element that has one."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += data
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 def plain(text: str) -> str:

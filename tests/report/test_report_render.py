@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 
 import pytest
 from markdown_it import MarkdownIt
@@ -16,27 +15,9 @@ from fmaudit.report.markdown import render_markdown
 from fmaudit.report.terminal import render_terminal
 from fmaudit.report.view import report_view
 from fmaudit.report.write import write_report
+from tests.report.page_parser import Page
 
 SECRET = "a generated sentence that is nobody's business"
-
-
-class Page(HTMLParser):
-    """Every element of a page with its attributes, and its text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 def evidence(texts: list[str | None]) -> list[EvidenceSample]:
