@@ -19,6 +19,8 @@ _COMMANDS = {
     "rows": "Export the rows of evidence of one probe.",
     "specimen": "Build small models with planted defects of known dose.",
     "calibrate": "Measure how small a planted defect each probe finds, and its false alarms.",
+    "card": "Write the Hugging Face model card of an audited model, or patch an existing card.",
+    "schema": "Print the JSON Schema of audit.json.",
     "ls": "List installed probes, data sets or instruments.",
 }
 

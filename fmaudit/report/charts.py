@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from markupsafe import Markup
 
 from fmaudit.report.drawing import (
     ADAPTED,
@@ -23,196 +26,287 @@ from fmaudit.report.drawing import (
     chart_style,
     inline_svg,
 )
-from fmaudit.report.figures import ForestGroup, ForestPanel, ForestRow, Slope
+from fmaudit.report.figures import ForestGroup, ForestPanel, ForestRow, rows_of
+from fmaudit.report.slope_charts import slope_chart as slope_chart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MANY_SUBJECTS = 6
+"""More models than this, and a chart becomes small multiples."""
+MAX_ROWS = 24
 _ROW, _TITLE, _AXIS, _GAP = 20, 24, 40, 10
-_LEFT, _PLOT = 0.16, {WIDE: 0.68, NARROW: 0.48}
-_SLOPE_HEIGHT = 210
-_SLOPE_COLUMNS = {WIDE: 4, NARROW: 2}
 _MARKS = {
     "base": (BASE, "o", False),
     "adapted": (ADAPTED, "o", True),
     "reference": (REFERENCE, "s", False),
 }
 _CHANGE_MARK = (CHANGE, "D", True)
+_KINDS = {
+    "contrast": "One group of items minus another",
+    "change": "Change from base to adapted",
+    "level": "Headline numbers of every model",
+}
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Sizes of one form: ``left`` and ``plot`` are shares of the width, the others count characters."""
+
+    width: int
+    left: float
+    plot: float
+    title: int
+    label: int
+    ticks: int
+
+
+_WIDE = _Layout(WIDE, 0.16, 0.68, 96, 20, 6)
+_NARROW = _Layout(NARROW, 0.16, 0.48, 46, 9, 3)
+_SMALL = _Layout(NARROW, 0.29, 0.44, 44, 15, 3)
+
+
+@dataclass(frozen=True)
+class ForestFigure:
+    """Everything of one kind: charts (wide and narrow), or small multiples, and the groups of its table."""
+
+    kind: str
+    title: str
+    charts: tuple[Chart, ...]
+    multiples: tuple[Markup, ...]
+    groups: tuple[ForestGroup, ...]
+
+    @property
+    def has_zone(self) -> bool:
+        """Whether a margin is shaded."""
+        return any(group.zone for group in self.groups)
+
+    @property
+    def has_ticks(self) -> bool:
+        """Whether the end of a tolerated defect is marked."""
+        return any(group.ticks for group in self.groups)
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether a limit of a policy is drawn."""
+        return any(group.limit for group in self.groups)
+
+    @property
+    def has_outer(self) -> bool:
+        """Whether simultaneous intervals are drawn."""
+        return any(row.outer for group in self.groups for row in group.rows)
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The marks in use: base, adapted, reference, change."""
+        used = {row.mark for group in self.groups for row in group.rows}
+        return tuple(mark for mark in ("base", "adapted", "reference", "change") if mark in used)
+
+
+def forest_figures(panels: Sequence[ForestPanel]) -> tuple[ForestFigure, ...]:
+    """All panels, at most 24 rows a drawing, and one drawing a metric where a metric has many rows.
+
+    Nothing is left out: a longer list continues in the next drawing.
+    """
+    made = []
+    for kind, title in _KINDS.items():
+        own = [panel for panel in panels if panel.kind == kind]
+        groups = tuple(group for panel in own for group in panel.groups)
+        if not groups:
+            continue
+        many = any(len(group.rows) > MANY_SUBJECTS for group in groups)
+        made.append(
+            ForestFigure(
+                kind,
+                title,
+                () if many else _charts(own, kind, title),
+                _multiples(own, kind, title) if many else (),
+                groups,
+            )
+        )
+    return tuple(made)
 
 
 def forest_chart(panels: Sequence[ForestPanel]) -> Chart | None:
-    """Headline numbers with their intervals, one axis a unit. None where there is nothing to draw."""
-    if not panels:
-        return None
-    text = "; ".join(
-        f"{group.title}: " + ", ".join(f"{row.label} {row.text}" for row in group.rows)
+    """All panels in one drawing, one axis a unit. None where there is nothing to draw."""
+    return _chart(panels, "forest", "Headline numbers with their intervals") if panels else None
+
+
+def _chart(panels: Sequence[ForestPanel], name: str, title: str) -> Chart:
+    text = _text(panels)
+    return Chart(
+        *(
+            inline_svg(_forest(panels, layout), f"{name}-{layout.width}", title, text)
+            for layout in (_WIDE, _NARROW)
+        )
+    )
+
+
+def _text(panels: Sequence[ForestPanel]) -> str:
+    return "; ".join(
+        f"{group.title}: "
+        + ", ".join(f"{row.label} {row.text}" for row in group.rows)
+        + (f" ({group.margins})" if group.margins else "")
         for panel in panels
         for group in panel.groups
     )
-    draw = [
-        inline_svg(_forest(panels, width), f"forest-{width}", "Headline numbers with their intervals", text)
-        for width in (WIDE, NARROW)
+
+
+def _charts(panels: Sequence[ForestPanel], kind: str, title: str) -> tuple[Chart, ...]:
+    pages: list[list[ForestPanel]] = [[]]
+    for panel in panels:
+        for group in panel.groups:
+            single = replace(panel, groups=(group,))
+            if pages[-1] and rows_of([*pages[-1], single]) > MAX_ROWS:
+                pages.append([])
+            last = pages[-1][-1] if pages[-1] else None
+            if last is not None and (last.unit, last.groups[0] in panel.groups) == (panel.unit, True):
+                pages[-1][-1] = replace(last, groups=(*last.groups, group))
+            else:
+                pages[-1].append(single)
+    return tuple(_chart(page, f"forest-{kind}-{place}", title) for place, page in enumerate(pages, 1))
+
+
+def _multiples(panels: Sequence[ForestPanel], kind: str, title: str) -> tuple[Markup, ...]:
+    singles = [
+        replace(panel, groups=(part,)) for panel in panels for group in panel.groups for part in _parts(group)
     ]
-    return Chart(*draw)
+    return tuple(
+        inline_svg(_forest([single], _SMALL), f"forest-{kind}-{place}", title, _text([single]))
+        for place, single in enumerate(singles, 1)
+    )
 
 
-def slope_chart(slopes: Sequence[Slope]) -> Chart | None:
-    """One small panel a headline metric, from base to adapted. None where there is nothing to draw."""
-    if not slopes:
-        return None
-    text = "; ".join(f"{slope.title}: {slope.change}" for slope in slopes)
-    draw = [
-        inline_svg(_slopes(slopes, width), f"slope-{width}", "Headline numbers from base to adapted", text)
-        for width in (WIDE, NARROW)
+def _parts(group: ForestGroup) -> list[ForestGroup]:
+    if len(group.rows) <= MAX_ROWS:
+        return [group]
+    starts = range(0, len(group.rows), MAX_ROWS)
+    return [
+        replace(group, title=f"{place} of {len(starts)}: {group.title}", rows=group.rows[start : start + MAX_ROWS])
+        for place, start in enumerate(starts, 1)
     ]
-    return Chart(*draw)
 
 
-def _panel_height(panel: ForestPanel) -> float:
-    return sum(_TITLE + _ROW * len(group.rows) + _GAP for group in panel.groups)
+def _panel_height(panel: ForestPanel, layout: _Layout) -> float:
+    return sum(_title_height(group, layout) + _ROW * len(group.rows) + _GAP for group in panel.groups)
 
 
-def _forest(panels: Sequence[ForestPanel], width: int) -> Figure:
-    total = sum(_panel_height(panel) + _AXIS + _GAP for panel in panels)
+def _title_lines(group: ForestGroup, layout: _Layout) -> list[str]:
+    if layout.width == WIDE:
+        return [textwrap.shorten(group.title, layout.title, placeholder="…")]
+    return textwrap.wrap(textwrap.shorten(group.title, 2 * layout.title, placeholder="…"), layout.title)[:3]
+
+
+def _title_height(group: ForestGroup, layout: _Layout) -> float:
+    return _TITLE + 15 * (max(1, len(_title_lines(group, layout))) - 1)
+
+
+def _forest(panels: Sequence[ForestPanel], layout: _Layout) -> Figure:
+    total = sum(_panel_height(panel, layout) + _AXIS + _GAP for panel in panels)
     with chart_style():
-        figure = blank_figure(width, total)
+        figure = blank_figure(layout.width, total)
         top = total
         for panel in panels:
-            height = _panel_height(panel)
-            axes = figure.add_axes((_LEFT, (top - height) / total, _PLOT[width], height / total))
-            _draw_panel(axes, panel, height, width)
+            height = _panel_height(panel, layout)
+            axes = figure.add_axes((layout.left, (top - height) / total, layout.plot, height / total))
+            _draw_panel(axes, panel, height, layout)
             top -= height + _AXIS + _GAP
     return figure
 
 
-def _draw_panel(axes: Axes, panel: ForestPanel, height: float, width: int) -> None:
+def _draw_panel(axes: Axes, panel: ForestPanel, height: float, layout: _Layout) -> None:
     from matplotlib.ticker import MaxNLocator
 
     bare(axes)
-    low, high = _limits(panel)
-    axes.set_xlim(low, high)
+    axes.set_xlim(*_limits(panel))
     axes.set_ylim(height, 0)
     axes.set_yticks([])
-    axes.xaxis.set_major_locator(MaxNLocator(6 if width == WIDE else 3))
+    axes.xaxis.set_major_locator(MaxNLocator(layout.ticks))
     axes.set_xlabel(panel.unit or "value", color=MUTED, fontsize=11, labelpad=3)
     y = 0.0
     for group in panel.groups:
-        _draw_rules(axes, y + _TITLE, y + _TITLE + _ROW * len(group.rows), panel.zero, group.ideal)
-        y = _draw_group(axes, group, y, width)
+        top = y + _title_height(group, layout)
+        _draw_rules(axes, group, top, top + _ROW * len(group.rows), panel.zero)
+        y = _draw_group(axes, group, y, layout)
 
 
-def _draw_rules(axes: Axes, top: float, bottom: float, zero: bool, ideal: float | None) -> None:
+def _draw_rules(axes: Axes, group: ForestGroup, top: float, bottom: float, zero: bool) -> None:
     low, high = axes.get_xlim()
+    if group.zone:
+        zone = [-group.zone, group.zone, group.zone, -group.zone]
+        axes.fill(zone, [top, top, bottom, bottom], color=MUTED, alpha=0.16, linewidth=0)
+        for edge in (-group.zone, group.zone):
+            axes.plot([edge] * 2, [top, bottom], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
     for tick in axes.get_xticks():
         if low <= tick <= high:
             axes.plot([tick] * 2, [top, bottom], color=RULE, linewidth=0.7)
     if zero:
         axes.plot([0, 0], [top, bottom], color=INK, linewidth=1)
-    if ideal is not None:
-        axes.plot([ideal] * 2, [top, bottom], color=INK, linewidth=1, linestyle=(0, (3, 3)))
+    if group.ideal is not None:
+        axes.plot([group.ideal] * 2, [top, bottom], color=INK, linewidth=1, linestyle=(0, (3, 3)))
+    for place in group.ticks:
+        axes.plot([place] * 2, [top, bottom], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.plot([place], [top + 1], color=MUTED, marker="v", markersize=5, linestyle="none")
+    if group.limit is not None:
+        place, direction = group.limit
+        serif = (high - low) * 0.012 * (-1 if direction == "max" else 1)
+        axes.plot(
+            [place + serif, place, place, place + serif],
+            [top, top, bottom, bottom],
+            color=INK,
+            linewidth=1.8,
+        )
 
 
-def _draw_group(axes: Axes, group: ForestGroup, y: float, width: int) -> float:
-    across = axes.get_yaxis_transform()
-    limit = 96 if width == WIDE else 46
+def _draw_group(axes: Axes, group: ForestGroup, y: float, layout: _Layout) -> float:
+    lines = _title_lines(group, layout)
     axes.text(
-        -_LEFT / _PLOT[width],
-        y + _TITLE / 2,
-        textwrap.shorten(group.title, limit, placeholder="…"),
-        transform=across,
+        -layout.left / layout.plot,
+        y + _title_height(group, layout) / 2,
+        "\n".join(lines),
+        transform=axes.get_yaxis_transform(),
         va="center",
         color=INK,
-        fontsize=12,
+        fontsize=12 if len(lines) == 1 else 11.5,
         fontweight="bold",
     )
-    y += _TITLE
+    y += _title_height(group, layout)
     for row in group.rows:
-        _draw_row(axes, row, y + _ROW / 2, width)
+        _draw_row(axes, row, y + _ROW / 2, layout)
         y += _ROW
     return y + _GAP
 
 
-def _draw_row(axes: Axes, row: ForestRow, y: float, width: int) -> None:
+def _draw_row(axes: Axes, row: ForestRow, y: float, layout: _Layout) -> None:
     across = axes.get_yaxis_transform()
     color, marker, filled = _MARKS.get(row.mark, _CHANGE_MARK)
-    axes.plot([row.lower, row.upper], [y, y], color=color, linewidth=2, solid_capstyle="round")
+    if row.outer is not None:
+        axes.plot(row.outer, [y, y], color=color, linewidth=0.9)
+    axes.plot([row.lower, row.upper], [y, y], color=color, linewidth=2.4, solid_capstyle="round")
     axes.plot(
         [row.value],
         [y],
         marker=marker,
-        markersize=8,
+        markersize=8 if marker != "D" else 6.5,
         color=color,
         markerfacecolor=color if filled else PAPER,
         markeredgewidth=2,
         linestyle="none",
     )
-    label = textwrap.shorten(row.label, 20 if width == WIDE else 9, placeholder="…")
-    axes.text(-_LEFT / _PLOT[width], y, label, transform=across, va="center", color=MUTED, fontsize=11.5)
+    label = row.label if len(row.label) <= layout.label else row.label[: layout.label - 1] + "…"
+    start = -layout.left / layout.plot
+    axes.text(start, y, label, transform=across, va="center", color=MUTED, fontsize=11.5)
     axes.text(1.03, y, row.text, transform=across, va="center", color=INK, fontsize=11.5)
 
 
 def _limits(panel: ForestPanel) -> tuple[float, float]:
-    ends = [end for group in panel.groups for row in group.rows for end in (row.lower, row.upper, row.value)]
-    ends += [group.ideal for group in panel.groups if group.ideal is not None]
-    ends += [0.0] if panel.zero else []
+    ends = [0.0] if panel.zero else []
+    for group in panel.groups:
+        ends += [end for row in group.rows for end in (row.lower, row.upper, row.value, *(row.outer or ()))]
+        ends += [group.ideal] if group.ideal is not None else []
+        ends += [-group.zone, group.zone] if group.zone else []
+        ends += [*group.ticks, *([group.limit[0]] if group.limit is not None else [])]
     low, high = min(ends), max(ends)
     margin = (high - low) * 0.05 or abs(high) * 0.1 or 1.0
     return low - margin, high + margin
-
-
-def _slopes(slopes: Sequence[Slope], width: int) -> Figure:
-    columns = min(_SLOPE_COLUMNS[width], len(slopes)) if width == WIDE else _SLOPE_COLUMNS[width]
-    lines = -(-len(slopes) // columns)
-    height = lines * _SLOPE_HEIGHT
-    cell = 1 / _SLOPE_COLUMNS[width]
-    with chart_style():
-        figure = blank_figure(width, height)
-        for place, slope in enumerate(slopes):
-            line, column = divmod(place, columns)
-            bottom = 1 - (line + 1) / lines + 34 / height
-            axes = figure.add_axes(
-                (column * cell + 0.3 * cell, bottom, 0.62 * cell, (_SLOPE_HEIGHT - 96) / height)
-            )
-            _draw_slope(axes, slope)
-    return figure
-
-
-def _draw_slope(axes: Axes, slope: Slope) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    bare(axes)
-    axes.set_xlim(-0.25, 1.25)
-    axes.set_xticks([0, 1], ["base", "adapted"])
-    ends = (*slope.base, *slope.adapted)
-    margin = (max(ends) - min(ends)) * 0.08 or 1.0
-    axes.set_ylim(min(ends) - margin, max(ends) + margin)
-    axes.yaxis.set_major_locator(MaxNLocator(3))
-    axes.grid(axis="y", color=RULE, linewidth=0.7)
-    axes.plot([0, 1], [slope.base[0], slope.adapted[0]], color=MUTED, linewidth=1.5)
-    for x, (value, lower, upper), role in ((0, slope.base, "base"), (1, slope.adapted, "adapted")):
-        color, marker, filled = _MARKS[role]
-        axes.plot([x, x], [lower, upper], color=color, linewidth=2, solid_capstyle="round")
-        axes.plot(
-            [x],
-            [value],
-            marker=marker,
-            markersize=8,
-            color=color,
-            markerfacecolor=color if filled else PAPER,
-            markeredgewidth=2,
-        )
-    title = textwrap.shorten(slope.title, 44, placeholder="…")
-    wrapped = "\n".join(textwrap.wrap(title, 22)[:2])
-    axes.text(
-        -0.42,
-        1.32,
-        wrapped,
-        transform=axes.transAxes,
-        va="center",
-        color=INK,
-        fontsize=11.5,
-        fontweight="bold",
-    )
-    axes.text(-0.42, 1.1, slope.change, transform=axes.transAxes, va="center", color=MUTED, fontsize=11)
-    axes.set_ylabel(slope.unit, color=MUTED, fontsize=11, labelpad=2)

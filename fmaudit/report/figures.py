@@ -1,22 +1,32 @@
-"""What the charts show: headline numbers with intervals, and their way from base to adapted."""
+"""What the charts show: headline numbers with intervals, margins and limits."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from fmaudit.report.escape import terminal
-from fmaudit.report.index import AuditIndex
-from fmaudit.report.numbers import number_view, scale_of, status_of
+from fmaudit.report.index import AuditIndex, Question
+from fmaudit.report.numbers import NumberView, Scale, scale_of
 from fmaudit.report.readings import adapted_of, contrast_levels, several_adapted
-from fmaudit.schema import Comparison, ContrastResult, Numbers
+from fmaudit.report.slopes import Slope as Slope
+from fmaudit.report.slopes import slopes as slopes
+from fmaudit.schema import Comparison, ContrastResult, MetricInfo, Numbers
 
-MAX_GROUPS = 6
-MAX_SLOPES = 8
+Kind: TypeAlias = Literal["contrast", "change", "level"]
+Limits: TypeAlias = Mapping[str, tuple[float, Literal["max", "min"]]]
+"""By metric: a policy's limit in the metric's own unit, and whether it is the most or the least allowed."""
+
+_ORDER = ("adapted", "base", "reference", "change")
 
 
 @dataclass(frozen=True)
 class ForestRow:
-    """One interval; values are in the panel's unit. ``mark``: base, adapted, reference or change."""
+    """One interval; values are in the panel's unit. ``mark``: base, adapted, reference or change.
+
+    ``outer``: the simultaneous interval, where there is one.
+    """
 
     label: str
     mark: str
@@ -24,15 +34,26 @@ class ForestRow:
     lower: float
     upper: float
     text: str
+    outer: tuple[float, float] | None = None
+    number: NumberView | None = None
 
 
 @dataclass(frozen=True)
 class ForestGroup:
-    """The rows of one metric under its title; ``ideal`` draws a target line."""
+    """The rows of one metric under its title.
+
+    ``ideal`` draws a target line, ``zone`` shades the changes from minus to plus
+    this that do not matter, ``ticks`` mark where a tolerated defect ends, and
+    ``limit`` brackets what a policy allows. ``margins`` says them in words.
+    """
 
     title: str
     rows: tuple[ForestRow, ...]
     ideal: float | None
+    zone: float | None = None
+    ticks: tuple[float, ...] = ()
+    limit: tuple[float, Literal["max", "min"]] | None = None
+    margins: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,17 +63,7 @@ class ForestPanel:
     unit: str
     zero: bool
     groups: tuple[ForestGroup, ...]
-
-
-@dataclass(frozen=True)
-class Slope:
-    """One metric from base to adapted; each end is value, lower, upper."""
-
-    title: str
-    unit: str
-    base: tuple[float, float, float]
-    adapted: tuple[float, float, float]
-    change: str
+    kind: Kind = "level"
 
 
 @dataclass(frozen=True)
@@ -82,95 +93,155 @@ class Histogram:
     independent: tuple[float, ...]
 
 
-def forest_panels(index: AuditIndex) -> tuple[ForestPanel, ...]:
-    """Headline contrasts, then headline metrics, one panel a unit."""
-    panels: dict[tuple[str, bool], list[ForestGroup]] = {}
-    for unit, group in _contrast_groups(index):
-        panels.setdefault((unit, True), []).append(group)
-    for unit, group in _metric_groups(index):
-        panels.setdefault((unit, False), []).append(group)
+@dataclass(frozen=True)
+class _Key:
+    """What may share an axis: kind, unit, and for numbers without a unit the range they can have."""
+
+    kind: Kind
+    unit: str
+    span: tuple[float | None, float | None]
+
+
+def forest_panels(index: AuditIndex, limits: Limits | None = None) -> tuple[ForestPanel, ...]:
+    """Headline contrasts, changes from base, and levels; one panel a kind and unit, every group of it."""
+    panels: dict[_Key, list[ForestGroup]] = {}
+    for key, group in (*_contrasts(index), *_changes(index), *_levels(index, limits or {})):
+        panels.setdefault(key, []).append(group)
     return tuple(
-        ForestPanel(unit, zero, tuple(groups[:MAX_GROUPS])) for (unit, zero), groups in panels.items()
+        ForestPanel(key.unit, key.kind != "level", tuple(groups), key.kind) for key, groups in panels.items()
     )
 
 
-def slopes(index: AuditIndex) -> tuple[Slope, ...]:
-    """Headline metrics with an interval on both sides."""
-    found = []
-    for comparison in index.audit.comparisons:
-        metric = index.metrics.get(comparison.metric)
-        own = comparison.step == "from_base" and not comparison.slice
-        slope = _slope(index, comparison) if metric and metric.headline and own else None
-        if slope is not None:
-            found.append(slope)
-    return tuple(found[:MAX_SLOPES])
+def _key(kind: Kind, metric: MetricInfo | None, scale: Scale) -> _Key:
+    return _Key(kind, scale.unit, metric.range if metric and not scale.unit else (None, None))
 
 
-def _contrast_groups(index: AuditIndex) -> list[tuple[str, ForestGroup]]:
+def _contrasts(index: AuditIndex) -> list[tuple[_Key, ForestGroup]]:
     groups: dict[tuple[str, str], list[ForestRow]] = {}
-    units: dict[tuple[str, str], str] = {}
+    keys: dict[tuple[str, str], _Key] = {}
     for contrast in index.audit.contrasts:
         if not contrast.headline or not contrast.terms:
             continue
-        scale = scale_of(index.metrics.get(contrast.metric), difference=True)
+        metric = index.metrics.get(contrast.metric)
         plus, minus = contrast_levels(contrast)
-        question = index.question(contrast.measurement, contrast.metric)
-        title = f"{index.metric_title(contrast.metric)}: {plus} minus {minus}"
-        key = (title, question.label)
+        place = (
+            f"{index.metric_title(contrast.metric)}: {plus} minus {minus}",
+            index.question(contrast.measurement, contrast.metric).label,
+        )
         change = contrast.kind == "difference_in_differences"
         subject = index.subjects.get(contrast.terms[0].subject)
         mark = "change" if change else subject.role if subject else "reference"
         label = _change_label(index, contrast) if change else _label(index, contrast.terms[0].subject)
-        row = _row(
-            contrast,
-            label,
-            mark,
-            scale.factor,
-            index.partial(contrast.measurement),
-            _text(index, contrast, contrast.metric, contrast.measurement, True),
-        )
+        row = _row(index, contrast, contrast.metric, label, mark)
         if row is not None:
-            groups.setdefault(key, []).append(row)
-            units[key] = scale.unit
-    order = ("adapted", "base", "reference", "change")
+            groups.setdefault(place, []).append(row)
+            keys[place] = _key("contrast", metric, scale_of(metric, difference=True))
     return [
         (
-            units[key],
-            ForestGroup(terminal(key[0]), tuple(sorted(rows, key=lambda row: order.index(row.mark))), None),
+            keys[place],
+            ForestGroup(terminal(place[0]), tuple(sorted(rows, key=lambda row: _ORDER.index(row.mark))), None),
         )
-        for key, rows in groups.items()
+        for place, rows in groups.items()
     ]
 
 
-def _metric_groups(index: AuditIndex) -> list[tuple[str, ForestGroup]]:
-    groups: dict[tuple[str, str], list[ForestRow]] = {}
-    keep: dict[tuple[str, str], tuple[str, str, float | None]] = {}
+def _changes(index: AuditIndex) -> list[tuple[_Key, ForestGroup]]:
+    groups: dict[tuple[str, Question], list[Comparison]] = {}
+    for found in index.audit.comparisons:
+        metric = index.metrics.get(found.metric)
+        if metric is not None and metric.headline and found.step == "from_base" and not found.slice:
+            groups.setdefault((found.metric, index.question(found.measurement, found.metric)), []).append(found)
     several = _repeated_titles(index)
+    made = []
+    for (metric_id, question), found_here in groups.items():
+        metric = index.metrics[metric_id]
+        scale = scale_of(metric, difference=True)
+        rows = [
+            _row(index, found, metric_id, _label(index, found.adapted), "change") for found in found_here
+        ]
+        shown = tuple(row for row in rows if row is not None)
+        if not shown:
+            continue
+        delta = _only({found.margins.delta for found in found_here})
+        words = f"changes up to {_plain(scale, delta)} do not matter" if delta is not None else "no margin declared"
+        title = f"Change from base: {_title(index, metric_id, question, several)}"
+        group = ForestGroup(
+            terminal(title), shown, None, zone=None if delta is None else delta * scale.factor, margins=words
+        )
+        made.append((_key("change", metric, scale), group))
+    return made
+
+
+def _levels(index: AuditIndex, limits: Limits) -> list[tuple[_Key, ForestGroup]]:
+    groups: dict[tuple[str, Question], list[ForestRow]] = {}
     for subject in index.ordered_subjects:
         for (owner, question, metric_id), estimate in index.estimates.items():
             metric = index.metrics.get(metric_id)
             if owner != subject.id or metric is None or not metric.headline:
                 continue
-            scale = scale_of(metric, difference=False)
-            text = _text(index, estimate, metric_id, estimate.measurement, False)
-            row = _row(
-                estimate,
-                _label(index, subject.id),
-                subject.role,
-                scale.factor,
-                index.partial(estimate.measurement),
-                text,
-            )
-            if row is None:
-                continue
-            key = (metric_id, question.label)
-            groups.setdefault(key, []).append(row)
-            title = metric.title + (f" ({question.label})" if metric_id in several else "")
-            keep[key] = (scale.unit, title, None if metric.ideal is None else metric.ideal * scale.factor)
-    return [
-        (keep[key][0], ForestGroup(terminal(keep[key][1]), tuple(rows), keep[key][2]))
-        for key, rows in groups.items()
-    ]
+            row = _row(index, estimate, metric_id, _label(index, subject.id), subject.role, difference=False)
+            if row is not None:
+                groups.setdefault((metric_id, question), []).append(row)
+    several = _repeated_titles(index)
+    made = []
+    for (metric_id, question), rows in groups.items():
+        metric = index.metrics[metric_id]
+        scale = scale_of(metric, difference=False)
+        eps = _tolerated(index, metric, question)
+        limit = limits.get(metric_id)
+        group = ForestGroup(
+            terminal(_title(index, metric_id, question, several)),
+            tuple(rows),
+            None if metric.ideal is None else metric.ideal * scale.factor,
+            ticks=tuple(place * scale.factor for place in _ends_of_tolerance(metric, eps)),
+            limit=None if limit is None else (limit[0] * scale.factor, limit[1]),
+            margins=_level_words(scale, eps, limit),
+        )
+        made.append((_key("level", metric, scale), group))
+    return made
+
+
+def _tolerated(index: AuditIndex, metric: MetricInfo, question: Question) -> float | None:
+    used = {
+        found.margins.eps
+        for found in index.audit.comparisons
+        if found.metric == metric.id
+        and not found.slice
+        and index.question(found.measurement, found.metric) == question
+    }
+    return _only(used) if len(used) == 1 else metric.eps
+
+
+def _ends_of_tolerance(metric: MetricInfo, eps: float | None) -> tuple[float, ...]:
+    if eps is None or metric.direction == "none":
+        return ()
+    if metric.direction == "target":
+        return () if metric.ideal is None else (metric.ideal - eps, metric.ideal + eps)
+    if metric.direction == "lower_is_better":
+        best = metric.ideal if metric.ideal is not None else metric.range[0]
+        return () if best is None else (best + eps,)
+    best = metric.ideal if metric.ideal is not None else metric.range[1]
+    return () if best is None else (best - eps,)
+
+
+def _level_words(scale: Scale, eps: float | None, limit: tuple[float, str] | None) -> str:
+    words = [f"tolerated up to {_plain(scale, eps)} from the best"] if eps is not None else []
+    if limit is not None:
+        words.append(f"policy: at {'most' if limit[1] == 'max' else 'least'} {_plain(scale, limit[0])}")
+    return "; ".join(words) or "no margin declared"
+
+
+def _plain(scale: Scale, value: float) -> str:
+    unit = "points" if scale.unit == "%" else scale.unit
+    return Scale(scale.factor, unit, False).with_unit(f"{value * scale.factor:g}")
+
+
+def _only(values: set[float | None]) -> float | None:
+    return next(iter(values)) if len(values) == 1 else None
+
+
+def _title(index: AuditIndex, metric: str, question: Question, several: set[str]) -> str:
+    return index.metric_title(metric) + (f" ({question.label})" if metric in several else "")
 
 
 def _label(index: AuditIndex, subject: str) -> str:
@@ -193,45 +264,32 @@ def _repeated_titles(index: AuditIndex) -> set[str]:
 
 
 def _row(
-    numbers: Numbers, label: str, mark: str, factor: float, partial: bool, text: str
+    index: AuditIndex,
+    numbers: ContrastResult | Comparison | Numbers,
+    metric: str,
+    label: str,
+    mark: str,
+    *,
+    difference: bool = True,
 ) -> ForestRow | None:
     if numbers.value is None or numbers.lower is None or numbers.upper is None:
         return None
-    if status_of(numbers, partial=partial) != "measured":
-        text += " ◇"
+    measurement = str(getattr(numbers, "measurement", ""))
+    number = index.number(numbers, metric, measurement, difference=difference)
+    factor = scale_of(index.metrics.get(metric), difference=difference).factor
+    low, high = numbers.adjusted_lower, numbers.adjusted_upper
     return ForestRow(
         terminal(label),
         mark,
         numbers.value * factor,
         numbers.lower * factor,
         numbers.upper * factor,
-        terminal(text),
+        terminal(number.value + ("" if number.conclusive else " ◇")),
+        None if low is None or high is None else (low * factor, high * factor),
+        number,
     )
 
 
-def _text(index: AuditIndex, numbers: Numbers, metric: str, measurement: str, difference: bool) -> str:
-    return index.number(numbers, metric, measurement, difference=difference).value
-
-
-def _slope(index: AuditIndex, comparison: Comparison) -> Slope | None:
-    question = index.question(comparison.measurement, comparison.metric)
-    scale = scale_of(index.metrics.get(comparison.metric), difference=False)
-    ends = []
-    for subject in (comparison.base, comparison.adapted):
-        found = index.estimates.get((subject, question, comparison.metric))
-        if found is None or found.value is None or found.lower is None or found.upper is None:
-            return None
-        ends.append((found.value * scale.factor, found.lower * scale.factor, found.upper * scale.factor))
-    change = number_view(
-        comparison, scale_of(index.metrics.get(comparison.metric), difference=True), partial=False
-    )
-    adapted = index.subjects.get(comparison.adapted)
-    model = f"{adapted.name}: " if adapted is not None and several_adapted(index) else ""
-    title = terminal(model + index.metric_title(comparison.metric))
-    return Slope(
-        title,
-        scale.unit,
-        ends[0],
-        ends[1],
-        terminal(change.value) if change.has_value else "change not measured",
-    )
+def rows_of(panels: Sequence[ForestPanel]) -> int:
+    """How many intervals the panels hold."""
+    return sum(len(group.rows) for panel in panels for group in panel.groups)

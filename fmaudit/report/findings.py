@@ -90,14 +90,14 @@ def _contrast_statement(index: AuditIndex, contrast: ContrastResult) -> Statemen
         return Statement(f"{place}: {view.status}", "", f"({view.reason or 'no reason recorded'}).", "")
     if not view.conclusive:
         lead = f"{place}, too little was asked to tell {plus} from {minus} items:"
-        return Statement(lead, view.value, sharing(view, with_p=False) + ".", size_of(view))
+        return Statement(lead, view.value, sharing(view, with_p=False) + ".", size_of(view), view.at)
     if not shown(index, contrast):
         unseen = (
             "this gap did not change detectably:"
             if contrast.kind != "within_subject"
             else (f"{plus} and {minus} items do not differ detectably:")
         )
-        return Statement(f"{place}, {unseen}", view.value, sharing(view) + ".", size_of(view))
+        return Statement(f"{place}, {unseen}", view.value, sharing(view) + ".", size_of(view), view.at)
     if contrast.kind == "within_subject":
         scale = scale_of(index.metrics.get(contrast.metric), difference=True)
         side = "above" if (contrast.value or 0.0) > 0 else "below"
@@ -105,7 +105,7 @@ def _contrast_statement(index: AuditIndex, contrast: ContrastResult) -> Statemen
         return Statement(
             f"{place}, {plus} items lie", size, f"{side} {minus} items {sharing(view)}.", size_of(view)
         )
-    return Statement(f"{place}, this gap changed by", view.value, sharing(view) + ".", size_of(view))
+    return Statement(f"{place}, this gap changed by", view.value, sharing(view) + ".", size_of(view), view.at)
 
 
 def _contrast_verdict(index: AuditIndex, group: Sequence[ContrastResult]) -> tuple[Tone, str]:
@@ -149,7 +149,7 @@ def _comparison_card(index: AuditIndex, comparison: Comparison, metric: MetricIn
     tone, word = comparison_verdict(index, comparison)
     if view.has_value:
         rest = sharing(view, with_p=view.conclusive) + "."
-        change = Statement("From base to adapted:", view.value, rest, size_of(view))
+        change = Statement("From base to adapted:", view.value, rest, size_of(view), view.at)
     else:
         change = Statement("The change was not measured", "", f"({view.reason or 'no reason recorded'}).", "")
     sides = (
@@ -175,7 +175,7 @@ def _level_statement(index: AuditIndex, subject: str, comparison: Comparison) ->
     view = index.number(estimate, estimate.metric, estimate.measurement, difference=False)
     if not view.has_value:
         return Statement(f"{label}: {view.status}", "", f"({view.reason}).", "")
-    return Statement(f"{label}:", view.value, sharing(view, with_p=False) + ".", size_of(view))
+    return Statement(f"{label}:", view.value, sharing(view, with_p=False) + ".", size_of(view), view.at)
 
 
 def _estimate_cards(index: AuditIndex) -> list[tuple[str, KeyNumber]]:
@@ -203,7 +203,9 @@ def _estimate_card(index: AuditIndex, group: Sequence[Estimate]) -> KeyNumber:
             else f"({view.reason or 'no reason recorded'})."
         )
         statements.append(
-            Statement(f"{label}:", view.value if view.has_value else view.status, rest, size_of(view))
+            Statement(
+                f"{label}:", view.value if view.has_value else view.status, rest, size_of(view), view.at
+            )
         )
     first = group[0]
     known = "measured" in statuses

@@ -39,6 +39,7 @@ class HomogenizationView:
     reason: str
     rows: tuple[FailureRow, ...]
     histogram: Histogram | None
+    at: str
 
 
 def homogenization_views(index: AuditIndex) -> tuple[HomogenizationView, ...]:
@@ -75,6 +76,7 @@ def _view(index: AuditIndex, found: Homogenization) -> HomogenizationView:
         histogram=(
             Histogram(terminal(title), tuple(found.histogram), tuple(found.independent)) if complete else None
         ),
+        at=index.place(found),
     )
 
 

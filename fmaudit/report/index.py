@@ -82,6 +82,19 @@ class AuditIndex:
             if not estimate.slice
         }
 
+    @cached_property
+    def _places(self) -> Mapping[int, str]:
+        kinds = ("estimates", "contrasts", "comparisons", "homogenization")
+        return {
+            id(record): f"/{kind}/{place}"
+            for kind in kinds
+            for place, record in enumerate(getattr(self.audit, kind))
+        }
+
+    def place(self, record: object) -> str:
+        """JSON pointer of a record of this audit; empty for any other object."""
+        return self._places.get(id(record), "")
+
     def question(self, measurement: str, metric: str) -> Question:
         """The question behind a measurement id; the metric names the probe where the id is unknown."""
         found = self.measurements.get(measurement)
@@ -103,6 +116,7 @@ class AuditIndex:
             numbers,
             scale_of(self.metrics.get(metric), difference=difference),
             partial=self.partial(measurement),
+            at=self.place(numbers),
         )
 
     def metric_title(self, metric: str) -> str:

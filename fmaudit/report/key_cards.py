@@ -13,12 +13,13 @@ from fmaudit.schema import Comparison, ContrastResult, Estimate
 
 @dataclass(frozen=True)
 class Statement:
-    """One sentence with its number; ``lead`` is before the value."""
+    """One sentence with its number; ``lead`` is before the value, ``at`` its place in the audit."""
 
     lead: str
     value: str
     rest: str
     basis: str
+    at: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class KeyRow:
     p: str
     basis: str
     reading: Reading | None = None
+    at: str = ""
 
 
 @dataclass(frozen=True)

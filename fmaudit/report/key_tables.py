@@ -216,6 +216,7 @@ def _row(index: AuditIndex, subject: str, view: NumberView, reading: Reading | N
         p=_p_alone(view.p) if view.conclusive else "",
         basis=size_of(view),
         reading=reading,
+        at=view.at,
     )
 
 

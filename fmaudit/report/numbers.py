@@ -35,7 +35,10 @@ class Scale:
 
 @dataclass(frozen=True)
 class NumberView:
-    """An estimate, contrast or change in words; every field is ready to print."""
+    """An estimate, contrast or change in words; every field is ready to print.
+
+    ``at`` is the JSON pointer (RFC 6901) of its record in ``audit.json``.
+    """
 
     status: str
     value: str
@@ -57,6 +60,7 @@ class NumberView:
     simultaneous: str = ""
     simultaneous_level: str = ""
     p_adjusted: str = ""
+    at: str = ""
 
     @property
     def conclusive(self) -> bool:
@@ -112,8 +116,8 @@ def scale_of(metric: MetricInfo | None, *, difference: bool) -> Scale:
     return Scale(1.0, "" if metric.unit in {"", "1", "share"} else metric.unit, difference)
 
 
-def number_view(numbers: Numbers, scale: Scale, *, partial: bool) -> NumberView:
-    """Everything a value may not travel without, as text."""
+def number_view(numbers: Numbers, scale: Scale, *, partial: bool, at: str = "") -> NumberView:
+    """Everything a value may not travel without, as text; ``at`` says where in the audit it stands."""
     decimals = _decimals(numbers, scale)
     status = status_of(numbers, partial=partial)
     level = f"{numbers.level * 100:g}{_SPACE}%"
@@ -151,6 +155,7 @@ def number_view(numbers: Numbers, scale: Scale, *, partial: bool) -> NumberView:
             f"{numbers.adjusted_level * 100:.4g}{_SPACE}%" if numbers.adjusted_level is not None else ""
         ),
         p_adjusted=p_text(numbers.p_adjusted),
+        at=at,
     )
 
 

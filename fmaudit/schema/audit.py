@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from fmaudit.canonical import canonical_bytes
 from fmaudit.errors import UsageError
 from fmaudit.schema.pedigree import Calibration, Comparison, Homogenization
 from fmaudit.schema.records import Numbers, Quantity, Record, State
-
-SCHEMA = "fmaudit/1"
+from fmaudit.schema.versions import SCHEMA as SCHEMA
+from fmaudit.schema.versions import upgrade
 
 
 class Lineage(Record):
@@ -171,15 +172,22 @@ class Audit(Record):
 
 
 def read_audit(run: Path) -> Audit:
-    """Read ``audit.json`` of a run directory. Raises UsageError naming what is wrong with it."""
+    """Read ``audit.json`` of a run directory, of this or an earlier release.
+
+    Raises UsageError naming what is wrong with it.
+    """
     path = run / "audit.json" if run.is_dir() else run
     if not path.is_file():
         raise UsageError(
             f"no audit.json in {run.name}: finish the run first (repeat the same fmaudit run command)"
         )
     try:
-        return Audit.model_validate_json(path.read_bytes())
+        return Audit.model_validate(upgrade(from_json(path.read_bytes(), allow_inf_nan=False)))
+    except UsageError as error:
+        raise UsageError(f"{path.name}: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"{path.name} is not an fmaudit audit: {place or 'file'}: {first['msg']}") from None
+    except ValueError as error:
+        raise UsageError(f"{path.name} is not an fmaudit audit: no JSON: {error}") from None
