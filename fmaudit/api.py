@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fmaudit.evidence.directory import AUDIT_FILE, RunDirectory
 from fmaudit.running.options import Progress, RunOptions, Silent
 from fmaudit.schema import Audit, read_audit
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
-@dataclass(frozen=True)
+    from fmaudit.notebook.frames import Comparisons, Estimates
+    from fmaudit.notebook.page import ReportFrame
+    from fmaudit.notebook.plots import Plots
+    from fmaudit.report.index import AuditIndex
+    from fmaudit.report.view import ReportView
+
+
+@dataclass(frozen=True, repr=False)
 class Run:
-    """A finished audit.
+    """A finished audit; in a notebook it shows its verdict, key numbers and matrix.
 
     ``failures`` has one line for each measurement that broke while the others went on.
     """
@@ -26,6 +37,81 @@ class Run:
     def report(self) -> Path:
         """The report page."""
         return self.path / "report" / "report.html"
+
+    @cached_property
+    def estimates(self) -> Estimates:
+        """Every number of every model: ``run.estimates["bias"]``, ``run.estimates.to_frame()``."""
+        from fmaudit.notebook.frames import estimates_of
+
+        return estimates_of(self._index)
+
+    @cached_property
+    def comparisons(self) -> Comparisons:
+        """Base against adapted: ``run.comparisons["bias"]``, ``run.comparisons.to_frame()``."""
+        from fmaudit.notebook.frames import comparisons_of
+
+        return comparisons_of(self._index)
+
+    @property
+    def plot(self) -> Plots:
+        """Figures: ``run.plot.forest()``, ``slopes()``, ``matrix()``, ``severity()`` and others."""
+        from fmaudit.notebook.plots import Plots
+
+        return Plots(self._index)
+
+    def rows(self, probe: str, subject: str | None = None, *, reveal: bool = False) -> DataFrame:
+        """The rows of evidence of a probe, one an item, subject, seed and sample.
+
+        Args:
+            probe: Its id.
+            subject: Only this one, by its id.
+            reveal: Give generated text; otherwise only its length.
+
+        Raises:
+            UsageError: There are no such rows; the message says what there is.
+        """
+        from fmaudit.notebook.rows import evidence_frame
+
+        return evidence_frame(self.path, probe, subject, reveal)
+
+    def show(self, height: int = 720) -> ReportFrame:
+        """The report page in a frame of ``height`` pixels, for a notebook; no script runs in it."""
+        from fmaudit.notebook.page import report_frame
+
+        return report_frame(self.report, height)
+
+    @cached_property
+    def _index(self) -> AuditIndex:
+        from fmaudit.report.index import AuditIndex, without_paths
+
+        return AuditIndex(without_paths(self.audit))
+
+    @cached_property
+    def _view(self) -> ReportView:
+        from fmaudit.report.view import report_view
+
+        return report_view(self.audit)
+
+    @property
+    def _place(self) -> str:
+        # The folder's name alone: what a notebook shows is often passed on.
+        return f"{self.path.name}/{self.report.relative_to(self.path).as_posix()}"
+
+    def __repr__(self) -> str:
+        """One line: the verdict, how much was measured, and where the report is."""
+        from fmaudit.notebook.overview import overview_line
+
+        return overview_line(self._view, self._place)
+
+    def _repr_html_(self) -> str:
+        from fmaudit.notebook.overview import overview_html
+
+        return overview_html(self._view, self._place, self.failures)
+
+    def _repr_markdown_(self) -> str:
+        from fmaudit.notebook.overview import overview_markdown
+
+        return overview_markdown(self._view, self._place)
 
 
 def audit(

@@ -35,6 +35,7 @@ def build_audit(run: RunDirectory, settings: Settings | None = None) -> Audit:
     ground = field(measured, subjects, settings, (state.get("policy") or {}).get("margins"))
     return Audit(
         tool=state["tool"],
+        context=state.get("context") or {},
         subjects=subjects,
         measurements=[measurement(entry, probes, by_id) for entry in records],
         metrics=metrics(probes),

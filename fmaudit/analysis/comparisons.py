@@ -205,6 +205,7 @@ def _cell(
         capability_kept=guard.kept,
         settings=settings,
         stopped="" if fields["conclusive"] else fields["reason"] or "too little evidence",
+        imported=side.old.imported or side.new.imported,
     )
     return cell, chosen
 
@@ -232,7 +233,7 @@ def _child(side: Side, ground: Field) -> Child:
 
 
 def _sampled(protocol: Mapping[str, Any]) -> bool:
-    decodings = protocol.get("decoding", ())
+    decodings = protocol.get("decoding") or ()
     return any(entry["kind"] == "generate" and entry["temperature"] > 0 for entry in decodings)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fmaudit.analysis.imported import declared_probes, is_imported
 from fmaudit.analysis.tables import Answers, read_answers
 from fmaudit.errors import ExecutionError
 from fmaudit.evidence.directory import RunDirectory, retest_key
@@ -27,12 +28,14 @@ class MeasuredRows:
     answers: Answers
     partial: bool
     retest: Answers | None = None
+    imported: bool = False
 
 
 def probes_of(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Probe]:
-    """The probe instances of these measurement records by id and variant."""
-    classes = {entry["probe"]: load_probe(entry["probe"]) for entry in records}
-    return {(name, probe.variant): probe for name in sorted(classes) for probe in expand(classes[name])}
+    """The probe instances of these measurement records by id and variant, imported ones as declared there."""
+    classes = {entry["probe"]: load_probe(entry["probe"]) for entry in records if not is_imported(entry)}
+    found = {(name, probe.variant): probe for name in sorted(classes) for probe in expand(classes[name])}
+    return found | declared_probes(records)
 
 
 def read_measured(
@@ -59,6 +62,7 @@ def read_measured(
         answers=answers,
         partial=entry["partial"],
         retest=retest,
+        imported=is_imported(entry),
     )
 
 

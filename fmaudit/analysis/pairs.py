@@ -40,7 +40,9 @@ class Pair:
 
 def pair_up(base: Answers, adapted: Answers) -> Pair:
     """Keep the items both were asked, in the base's order."""
-    shared = np.isin(base.item_ids, adapted.item_ids)
+    # Sets, because np.isin compares objects pair by pair.
+    known = set(adapted.item_ids.tolist())
+    shared = np.fromiter((name in known for name in base.item_ids.tolist()), dtype=bool, count=base.n_items)
     ids = base.item_ids[shared]
     return Pair(base.take(shared), adapted.aligned(ids))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fmaudit import statistics
+from fmaudit.analysis.imported import as_imported
 from fmaudit.analysis.numbers import COMPLETE, DRAWS, ItemValues, Settings
 from fmaudit.analysis.tables import Answers
 from fmaudit.inheritance.copy_fraction import CopyFraction, carries_inheritance, copy_fraction
@@ -80,7 +81,8 @@ class Cell:
 
     ``rows`` gives weights and clusters of the items; ``old`` and ``new`` their
     values under base and adapted subject, 1 = defect, with the missing counted both ways.
-    ``stopped`` says why nothing may be concluded; empty where it may.
+    ``stopped`` says why nothing may be concluded; empty where it may. ``imported``:
+    the rows come from another tool's log, so that no more than an association can be shown.
     """
 
     rows: Answers
@@ -92,6 +94,7 @@ class Cell:
     capability_kept: bool
     settings: Settings
     stopped: str = ""
+    imported: bool = False
 
     @property
     def both(self) -> np.ndarray:
@@ -127,7 +130,9 @@ def judge(cell: Cell, level: float) -> Judgement:
         capability_kept=cell.capability_kept,
     )
     found = decide(case)
-    if found.word == "association":
+    if cell.imported:
+        found = as_imported(found)
+    elif found.word == "association":
         found = _by_copying(cell, level)
     return Judgement(found, level, change)
 

@@ -43,6 +43,7 @@ def measurement(
         dataset=entry["dataset"],
         protocol=dict(entry["protocol"]),
         instruments=entry["instruments"],
+        assurance=entry.get("assurance", "measured"),
         state="unmeasured" if failed else entry["state"],
         reason=entry["reason"],
         partial=entry["partial"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 
@@ -16,11 +17,14 @@ _COMMANDS = {
     "report": "Render the reports of a run again.",
     "show": "Print a run's results in the terminal.",
     "compare": "Print what the adapted models of a run got from their base.",
+    "export": "Export results for other tools: ML-BOM, Every Eval Ever, Croissant, lm-evaluation-harness.",
     "rows": "Export the rows of evidence of one probe.",
     "specimen": "Build small models with planted defects of known dose.",
     "calibrate": "Measure how small a planted defect each probe finds, and its false alarms.",
     "card": "Write the Hugging Face model card of an audited model, or patch an existing card.",
+    "site": "Build a static gallery of audits, ready for any host.",
     "schema": "Print the JSON Schema of audit.json.",
+    "import": "Import sample logs of lm-evaluation-harness or Inspect as a run.",
     "ls": "List installed probes, data sets or instruments.",
 }
 
@@ -34,7 +38,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"fmaudit.cli.{cmd_name}").command
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = import_module(f"fmaudit.cli.{module}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

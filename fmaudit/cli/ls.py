@@ -11,11 +11,12 @@ from fmaudit.cli.options import JSON_OPTION
 
 
 @click.command("ls", no_args_is_help=True)
-@click.argument("what", type=click.Choice(["probes", "datasets", "instruments"]))
+@click.argument("what", type=click.Choice(["probes", "datasets", "instruments", "controls"]))
 @JSON_OPTION
 def command(what: str, as_json: bool) -> None:
-    """List installed probes, data sets or instruments."""
-    entries = {"probes": _probes, "datasets": _datasets, "instruments": _instruments}[what]()
+    """List installed probes, data sets or instruments, or the controls that evidence is relevant to."""
+    listing = {"probes": _probes, "datasets": _datasets, "instruments": _instruments, "controls": _controls}
+    entries = listing[what]()
     if as_json:
         click.echo(json.dumps(entries, indent=1))
         return
@@ -55,3 +56,25 @@ def _instruments() -> list[dict[str, Any]]:
     from fmaudit.instruments import available
 
     return [{"id": name, "about": about} for name, about in available().items()]
+
+
+def _controls() -> list[dict[str, Any]]:
+    from fmaudit.controls import load_catalogue
+
+    return [
+        {
+            "id": control.key,
+            "about": f"{control.title}: {control.own_words} [{control.edition}]",
+            "title": control.title,
+            "own_words": control.own_words,
+            "edition": control.edition,
+            "binds": control.binds,
+            "in_force_from": control.in_force_from.isoformat() if control.in_force_from else None,
+            "source": control.source,
+            "date_checked": control.checked.date_checked.isoformat()
+            if control.checked.date_checked
+            else None,
+            "checked_how": control.checked.how,
+        }
+        for control in load_catalogue().controls.values()
+    ]

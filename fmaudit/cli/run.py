@@ -55,6 +55,11 @@ from fmaudit.errors import ExitCode
 @click.option(
     "--policy", type=click.Path(path_type=Path), help="Record this policy's digest before measuring."
 )
+@click.option(
+    "--context",
+    type=click.Path(path_type=Path),
+    help="Lock this file into the run: who audits, with what access, for which use (the audit card).",
+)
 @click.option("--allow-pickle", is_flag=True, help="Read pickled weights; the report says so.")
 @click.option(
     "--allow-remote-code", is_flag=True, help="Run code that comes with a model; the report says so."
@@ -96,6 +101,7 @@ def command(base: str, adapted: tuple[str, ...], reference: tuple[str, ...], **c
         allow_remote_code=chosen["allow_remote_code"],
         allow_identical=chosen["allow_identical"],
         policy=chosen["policy"],
+        context=chosen["context"],
     )
     output = chosen["output"] or Path("runs") / _folder_name(parse_named_spec(base).name)
     run = audit(base, adapted, reference, output=output, options=options, progress=StderrProgress())

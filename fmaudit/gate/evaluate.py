@@ -251,6 +251,12 @@ def _finding(policy: PolicyFile, case: _Case, measurement: Measurement, number: 
         min_n=case.rule.min_n or defaults.min_n,
         confidence=defaults.confidence,
     )
+    if reading.verdict == "pass" and measurement.assurance == "imported" and not case.rule.accept_imported:
+        reading = Reading(
+            "inconclusive",
+            "it was imported from another tool's log and nobody verified it",
+            "measure it with fmaudit run, or write accept_imported: true into the rule",
+        )
     return _assemble(case, measurement, reading, number)
 
 

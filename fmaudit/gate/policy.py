@@ -47,6 +47,7 @@ class AgainstBase(_Section):
 class Rule(_Section):
     """Limits of one metric. ``min`` and ``max`` bound the number, ``vs_base`` its change.
 
+    Numbers imported from another tool's log pass only with ``accept_imported``.
     With ``contrast`` they bound that contrast (within the subject, and from base
     to adapted) instead of the metric.
     """
@@ -62,6 +63,7 @@ class Rule(_Section):
     vs_base: AgainstBase | None = None
     contrast: str | None = None
     tier: Tier = "block"
+    accept_imported: bool = False
     min_n: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
@@ -162,7 +164,16 @@ def parse_policy(text: str, name: str = "policy") -> PolicyFile:
         policy = Policy.model_validate(data)
     except ValidationError as error:
         raise UsageError(_explain(error, lines, name)) from None
-    return PolicyFile(policy, name, digest(policy.model_dump(mode="json", by_alias=True)), lines)
+    return PolicyFile(policy, name, digest(_meaning(policy)), lines)
+
+
+def _meaning(policy: Policy) -> dict[str, Any]:
+    # A field that changes nothing leaves the digests of policies locked before it existed as they were.
+    plain = policy.model_dump(mode="json", by_alias=True)
+    for rule in plain["rules"]:
+        if not rule["accept_imported"]:
+            del rule["accept_imported"]
+    return plain
 
 
 def _explain(error: ValidationError, lines: Mapping[Location, int], name: str) -> str:

@@ -26,7 +26,7 @@ from fmaudit.report.drawing import (
     chart_style,
     inline_svg,
 )
-from fmaudit.report.figures import ForestGroup, ForestPanel, ForestRow, rows_of
+from fmaudit.report.figures import CHANGE_PREFIX, ForestGroup, ForestPanel, ForestRow, rows_of
 from fmaudit.report.slope_charts import slope_chart as slope_chart
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class _Layout:
 
 _WIDE = _Layout(WIDE, 0.16, 0.68, 96, 20, 6)
 _NARROW = _Layout(NARROW, 0.16, 0.48, 46, 9, 3)
-_SMALL = _Layout(NARROW, 0.29, 0.44, 44, 15, 3)
+_SMALL = _Layout(NARROW, 0.29, 0.5, 44, 15, 3)
 
 
 @dataclass(frozen=True)
@@ -104,14 +104,15 @@ class ForestFigure:
         return tuple(mark for mark in ("base", "adapted", "reference", "change") if mark in used)
 
 
-def forest_figures(panels: Sequence[ForestPanel]) -> tuple[ForestFigure, ...]:
+def forest_figures(panels: Sequence[ForestPanel], *, drawn: bool = True) -> tuple[ForestFigure, ...]:
     """All panels, at most 24 rows a drawing, and one drawing a metric where a metric has many rows.
 
-    Nothing is left out: a longer list continues in the next drawing.
+    Nothing is left out: a longer list continues in the next drawing. ``drawn`` False leaves the drawings
+    out, for a document that has tables alone.
     """
     made = []
     for kind, title in _KINDS.items():
-        own = [panel for panel in panels if panel.kind == kind]
+        own = [_untitled(panel) for panel in panels if panel.kind == kind]
         groups = tuple(group for panel in own for group in panel.groups)
         if not groups:
             continue
@@ -120,12 +121,18 @@ def forest_figures(panels: Sequence[ForestPanel]) -> tuple[ForestFigure, ...]:
             ForestFigure(
                 kind,
                 title,
-                () if many else _charts(own, kind, title),
-                _multiples(own, kind, title) if many else (),
+                () if many or not drawn else _charts(own, kind, title),
+                _multiples(own, kind, title) if many and drawn else (),
                 groups,
             )
         )
     return tuple(made)
+
+
+def _untitled(panel: ForestPanel) -> ForestPanel:
+    """The panel without what the figure's own title says."""
+    groups = tuple(replace(group, title=group.title.removeprefix(CHANGE_PREFIX)) for group in panel.groups)
+    return replace(panel, groups=groups)
 
 
 def forest_chart(panels: Sequence[ForestPanel]) -> Chart | None:
@@ -173,9 +180,28 @@ def _multiples(panels: Sequence[ForestPanel], kind: str, title: str) -> tuple[Ma
         replace(panel, groups=(part,)) for panel in panels for group in panel.groups for part in _parts(group)
     ]
     return tuple(
-        inline_svg(_forest([single], _SMALL), f"forest-{kind}-{place}", title, _text([single]))
+        inline_svg(
+            _forest([_small(single, single.groups[0])], _SMALL),
+            f"forest-{kind}-{place}",
+            title,
+            _text([single]),
+        )
         for place, single in enumerate(singles, 1)
     )
+
+
+def _small(panel: ForestPanel, group: ForestGroup) -> ForestPanel:
+    """One group without the words that its axis and marks say already."""
+    unit = f" {panel.unit}"
+    rows = tuple(
+        replace(
+            row,
+            label=row.label.removeprefix("Change ") if row.mark == "change" else row.label,
+            text=row.text.replace(unit, "") if panel.unit else row.text,
+        )
+        for row in group.rows
+    )
+    return replace(panel, groups=(replace(group, rows=rows),))
 
 
 def _parts(group: ForestGroup) -> list[ForestGroup]:
@@ -183,7 +209,9 @@ def _parts(group: ForestGroup) -> list[ForestGroup]:
         return [group]
     starts = range(0, len(group.rows), MAX_ROWS)
     return [
-        replace(group, title=f"{place} of {len(starts)}: {group.title}", rows=group.rows[start : start + MAX_ROWS])
+        replace(
+            group, title=f"{place} of {len(starts)}: {group.title}", rows=group.rows[start : start + MAX_ROWS]
+        )
         for place, start in enumerate(starts, 1)
     ]
 

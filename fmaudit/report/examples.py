@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
 
 from fmaudit.evidence.directory import AUDIT_FILE, RunDirectory
-from fmaudit.evidence.responses import decode_responses
-from fmaudit.evidence.rows import REASON_SUFFIX, read_parts
+from fmaudit.evidence.rows import REASON_SUFFIX
+from fmaudit.report.columns import RunRows, numbers_of, run_rows
+from fmaudit.report.distribution import ScoreSample
+from fmaudit.report.distribution_rows import score_samples
 from fmaudit.report.evidence import MAX_EXAMPLES, EvidenceSample
+from fmaudit.report.explorer import EncodedRows
+from fmaudit.report.explorer_rows import encoded_rows
 from fmaudit.report.flip_rows import flip_samples
 from fmaudit.report.flips import FlipSample
-from fmaudit.requests import Generations
 from fmaudit.schema import read_audit
 
+Evidence: TypeAlias = EvidenceSample | FlipSample | ScoreSample | EncodedRows
 
-def evidence_samples(run: RunDirectory) -> list[EvidenceSample | FlipSample]:
-    """The most severe rows of each probe, adapted subjects first, and the flipped items of each comparison.
 
-    Generated text is given as it is, to be redacted.
+def evidence_samples(run: RunDirectory) -> list[Evidence]:
+    """What a report shows of the rows, each measurement read once.
+
+    The most severe rows of each probe, adapted subjects first; where there is an audit also the flipped
+    items of each comparison, the spread of scores, and all rows encoded for the explorer. Generated text
+    is given as it is, to be redacted; the encoded rows hold none.
     """
     state = run.read_state() or {}
     roles = {entry["id"]: entry["role"] for entry in state.get("subjects", [])}
+    rows = run_rows(run)
     grouped: dict[str, list[Mapping[str, Any]]] = {}
-    for record in state.get("measurements", []):
-        if record["state"] == "measured":
-            grouped.setdefault(record["probe"], []).append(record)
-    samples: list[EvidenceSample | FlipSample] = [
-        _sample(run, probe, records, roles) for probe, records in sorted(grouped.items())
+    for record in rows.records.values():
+        grouped.setdefault(record["probe"], []).append(record)
+    samples: list[Evidence] = [
+        _sample(rows, probe, records, roles) for probe, records in sorted(grouped.items())
     ]
     # Which items flipped is a question about comparisons, which the audit holds.
-    return samples + list(flip_samples(run, read_audit(run.path))) if _audited(run) else samples
+    if _audited(run):
+        audit = read_audit(run.path)
+        samples += flip_samples(run, audit, rows)
+        samples += score_samples(run, audit)
+        samples.append(encoded_rows(rows, audit))
+    return samples
 
 
 def _audited(run: RunDirectory) -> bool:
@@ -38,38 +53,41 @@ def _audited(run: RunDirectory) -> bool:
 
 
 def _sample(
-    run: RunDirectory, probe: str, records: Sequence[Mapping[str, Any]], roles: Mapping[str, str]
+    rows: RunRows, probe: str, records: Sequence[Mapping[str, Any]], roles: Mapping[str, str]
 ) -> EvidenceSample:
-    rows: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     total = 0
+    each = max(2, MAX_EXAMPLES // len(records))
     for record in sorted(
         records, key=lambda entry: (roles.get(entry["subject"]) != "adapted", entry["subject"])
     ):
-        table = read_parts(run.evidence(record["subject"], record["key"])).to_pylist()
-        total += len(table)
-        ranked = sorted(table, key=lambda row: -_severity(row))
-        rows += [_example(record["subject"], row) for row in ranked[: max(2, MAX_EXAMPLES // len(records))]]
-    return EvidenceSample(probe, rows[:MAX_EXAMPLES], total)
+        subject, key = record["subject"], record["key"]
+        table = rows.table(subject, key)
+        total += table.num_rows
+        if len(found) < MAX_EXAMPLES:
+            found += _most_severe(rows, subject, key, table.take(_ranked(table)[:each]))
+    return EvidenceSample(probe, found[:MAX_EXAMPLES], total)
 
 
-def _severity(row: Mapping[str, Any]) -> float:
-    severity = row.get("severity")
-    return float("-inf") if severity is None else float(severity)
+def _ranked(table: pa.Table) -> np.ndarray:
+    if "severity" not in table.column_names:
+        return np.arange(table.num_rows)
+    severity = numbers_of(table["severity"])
+    return np.argsort(-np.where(np.isnan(severity), -np.inf, severity), kind="stable")
 
 
-def _example(subject: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    texts = [
-        sample.text
-        for response in decode_responses(row["responses"])
-        if isinstance(response, Generations)
-        for sample in response.samples
+def _most_severe(rows: RunRows, subject: str, key: str, table: pa.Table) -> list[dict[str, Any]]:
+    chosen = table.to_pylist()
+    texts = rows.texts(subject, key, [(row["item_id"], row["sample"]) for row in chosen])
+    return [
+        {
+            "subject": subject,
+            "item_id": row["item_id"],
+            "sample": row["sample"],
+            "outcome": row.get("outcome"),
+            "severity": row.get("severity"),
+            "text": texts.get((row["item_id"], row["sample"])),
+            "reason": row.get("outcome" + REASON_SUFFIX, ""),
+        }
+        for row in chosen
     ]
-    return {
-        "subject": subject,
-        "item_id": row["item_id"],
-        "sample": row["sample"],
-        "outcome": row.get("outcome"),
-        "severity": row.get("severity"),
-        "text": texts[0] if texts else None,
-        "reason": row.get("outcome" + REASON_SUFFIX, ""),
-    }

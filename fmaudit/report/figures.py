@@ -18,6 +18,7 @@ Kind: TypeAlias = Literal["contrast", "change", "level"]
 Limits: TypeAlias = Mapping[str, tuple[float, Literal["max", "min"]]]
 """By metric: a policy's limit in the metric's own unit, and whether it is the most or the least allowed."""
 
+CHANGE_PREFIX = "Change from base: "
 _ORDER = ("adapted", "base", "reference", "change")
 
 
@@ -119,14 +120,17 @@ def _key(kind: Kind, metric: MetricInfo | None, scale: Scale) -> _Key:
 def _contrasts(index: AuditIndex) -> list[tuple[_Key, ForestGroup]]:
     groups: dict[tuple[str, str], list[ForestRow]] = {}
     keys: dict[tuple[str, str], _Key] = {}
+    several = _repeated_titles(index)
     for contrast in index.audit.contrasts:
         if not contrast.headline or not contrast.terms:
             continue
         metric = index.metrics.get(contrast.metric)
         plus, minus = contrast_levels(contrast)
+        question = index.question(contrast.measurement, contrast.metric)
+        title = f"{index.metric_title(contrast.metric)}: {plus} minus {minus}"
         place = (
-            f"{index.metric_title(contrast.metric)}: {plus} minus {minus}",
-            index.question(contrast.measurement, contrast.metric).label,
+            title + (f" ({question.label})" if contrast.metric in several else ""),
+            question.label,
         )
         change = contrast.kind == "difference_in_differences"
         subject = index.subjects.get(contrast.terms[0].subject)
@@ -139,7 +143,9 @@ def _contrasts(index: AuditIndex) -> list[tuple[_Key, ForestGroup]]:
     return [
         (
             keys[place],
-            ForestGroup(terminal(place[0]), tuple(sorted(rows, key=lambda row: _ORDER.index(row.mark))), None),
+            ForestGroup(
+                terminal(place[0]), tuple(sorted(rows, key=lambda row: _ORDER.index(row.mark))), None
+            ),
         )
         for place, rows in groups.items()
     ]
@@ -150,21 +156,25 @@ def _changes(index: AuditIndex) -> list[tuple[_Key, ForestGroup]]:
     for found in index.audit.comparisons:
         metric = index.metrics.get(found.metric)
         if metric is not None and metric.headline and found.step == "from_base" and not found.slice:
-            groups.setdefault((found.metric, index.question(found.measurement, found.metric)), []).append(found)
+            groups.setdefault((found.metric, index.question(found.measurement, found.metric)), []).append(
+                found
+            )
     several = _repeated_titles(index)
     made = []
     for (metric_id, question), found_here in groups.items():
         metric = index.metrics[metric_id]
         scale = scale_of(metric, difference=True)
-        rows = [
-            _row(index, found, metric_id, _label(index, found.adapted), "change") for found in found_here
-        ]
+        rows = [_row(index, found, metric_id, _label(index, found.adapted), "change") for found in found_here]
         shown = tuple(row for row in rows if row is not None)
         if not shown:
             continue
         delta = _only({found.margins.delta for found in found_here})
-        words = f"changes up to {_plain(scale, delta)} do not matter" if delta is not None else "no margin declared"
-        title = f"Change from base: {_title(index, metric_id, question, several)}"
+        words = (
+            f"changes up to {_plain(scale, delta)} do not matter"
+            if delta is not None
+            else "no margin declared"
+        )
+        title = CHANGE_PREFIX + _title(index, metric_id, question, several)
         group = ForestGroup(
             terminal(title), shown, None, zone=None if delta is None else delta * scale.factor, margins=words
         )

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from fmaudit.analysis.measured import MeasuredRows, probes_of, read_measured
+from fmaudit.analysis.measured import finished, probes_of
 from fmaudit.analysis.numbers import item_values
-from fmaudit.analysis.pairs import pair_up
+from fmaudit.analysis.pairs import Pair, pair_up
 from fmaudit.analysis.pedigree import Scale, scale_of
-from fmaudit.analysis.tables import Answers, item_means
-from fmaudit.errors import FmauditError
+from fmaudit.analysis.tables import Answers, answers_from, item_means
+from fmaudit.errors import ExecutionError, FmauditError
 from fmaudit.evidence.directory import RunDirectory
-from fmaudit.evidence.responses import decode_responses
-from fmaudit.evidence.rows import read_parts
-from fmaudit.probe import Rate
+from fmaudit.probe import Probe, Rate
+from fmaudit.report.columns import RunRows, run_rows
 from fmaudit.report.flips import MAX_FLIPS, FlipKind, FlippedItem, FlipSample
 from fmaudit.report.verdict_words import is_defect
-from fmaudit.requests import Generations
 from fmaudit.schema import Audit, Comparison
 
 _OUTCOMES: dict[FlipKind, tuple[float, float]] = {
@@ -34,62 +28,77 @@ _OUTCOMES: dict[FlipKind, tuple[float, float]] = {
 
 
 @dataclass(frozen=True)
-class _Sides:
-    """The rows of base and adapted subject under one comparison."""
+class _Side:
+    """What one subject answered to one measurement."""
 
-    base: MeasuredRows
-    adapted: MeasuredRows
+    subject: str
+    key: str
+    probe: Probe
+    answers: Answers
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Base and adapted subject under one comparison."""
+
+    base: _Side
+    adapted: _Side
     metric: Rate
 
 
-def flip_samples(run: RunDirectory, audit: Audit) -> list[FlipSample]:
-    """A few items of each cell that flipped or persisted, chosen by the run's seed; texts as generated."""
-    state = run.read_state() or {}
-    seed = int(state.get("plan", {}).get("seed", 0))
-    records = {
-        (entry["subject"], entry["key"]): entry
-        for entry in state.get("measurements", [])
-        if entry["state"] == "measured"
-    }
+def flip_samples(run: RunDirectory, audit: Audit, rows: RunRows | None = None) -> list[FlipSample]:
+    """A few items of each cell that flipped or persisted, chosen by the run's seed; texts as generated.
+
+    ``rows``: those of the run, where they are read already.
+    """
+    rows = rows or run_rows(run)
     metrics = {metric.id: metric for metric in audit.metrics}
-    read: dict[tuple[str, str], MeasuredRows] = {}
+    read: dict[tuple[str, str], _Side] = {}
     samples = []
     for found in audit.comparisons:
         own = found.step == "from_base" and not found.slice and found.table is not None
         if not own or not is_defect(metrics.get(found.metric)):
             continue
         try:
-            samples.append(_sample(run, found, _sides(run, found, records, read), seed))
+            samples.append(_sample(rows, found, _sides(rows, found, read)))
         except FmauditError as error:
-            samples.append(FlipSample(found.id, {}, {}, seed, f"the items cannot be listed: {error}"))
+            samples.append(FlipSample(found.id, {}, {}, rows.seed, f"the items cannot be listed: {error}"))
     return samples
 
 
-def _sides(
-    run: RunDirectory,
-    found: Comparison,
-    records: Mapping[tuple[str, str], Mapping[str, Any]],
-    read: dict[tuple[str, str], MeasuredRows],
-) -> _Sides:
+def answers_of(rows: RunRows, subject: str, key: str) -> tuple[Probe, Answers]:
+    """The installed probe of a measurement and what the subject answered, finished by that probe.
+
+    Raises FmauditError where probe or rows are not there, or of another version.
+    """
+    entry = rows.records.get((subject, key))
+    if entry is None:
+        raise FmauditError(f"the run holds no measurement {subject}/{key}")
+    probe = probes_of([entry])[entry["probe"], entry["variant"]]
+    if probe.version != entry["version"]:
+        raise FmauditError(f"version {entry['version']} of {probe.id} is not the installed {probe.version}")
+    answers = answers_from(rows.table(subject, key), probe.measures)
+    asked = entry["dataset"]["n_asked"]
+    if answers.n_items != asked:
+        raise ExecutionError(f"evidence of {subject}/{key} has {answers.n_items} of {asked} items")
+    return probe, finished(probe, answers)
+
+
+def _sides(rows: RunRows, found: Comparison, read: dict[tuple[str, str], _Side]) -> _Sides:
     key = found.measurement.removeprefix(f"{found.adapted}/")
-    sides = []
     for subject in (found.base, found.adapted):
-        entry = records.get((subject, key))
-        if entry is None:
-            raise FmauditError(f"the run holds no measurement {subject}/{key}")
         if (subject, key) not in read:
-            probe = probes_of([entry])[entry["probe"], entry["variant"]]
-            read[subject, key] = read_measured(run, entry, probe)
-        sides.append(read[subject, key])
+            read[subject, key] = _Side(subject, key, *answers_of(rows, subject, key))
+    adapted = read[found.adapted, key]
     name = found.metric.partition("/")[2]
-    metric = next((metric for metric in sides[1].probe.metrics if metric.id == name), None)
+    metric = next((metric for metric in adapted.probe.metrics if metric.id == name), None)
     if not isinstance(metric, Rate):
         raise FmauditError(f"the installed probe has no rate {name}")
-    return _Sides(sides[0], sides[1], metric)
+    return _Sides(read[found.base, key], adapted, metric)
 
 
-def _sample(run: RunDirectory, found: Comparison, sides: _Sides, seed: int) -> FlipSample:
-    pair = pair_up(sides.base.answers, sides.adapted.answers)
+def _sample(rows: RunRows, found: Comparison, sides: _Sides) -> FlipSample:
+    pair = _paired(sides.base.answers, sides.adapted.answers)
     measures = sides.adapted.probe.measures
     scale = scale_of(sides.metric) or Scale()
     before, after = (
@@ -99,27 +108,33 @@ def _sample(run: RunDirectory, found: Comparison, sides: _Sides, seed: int) -> F
     chosen: dict[FlipKind, list[int]] = {}
     totals: dict[FlipKind, int] = {}
     for kind, (old, new) in _OUTCOMES.items():
-        rows = np.flatnonzero((before == old) & (after == new)).tolist()
-        totals[kind] = len(rows)
-        picked = random.Random(f"{seed}/{found.id}/{kind}").sample(rows, min(MAX_FLIPS, len(rows)))
+        places = np.flatnonzero((before == old) & (after == new)).tolist()
+        totals[kind] = len(places)
+        picked = random.Random(f"{rows.seed}/{found.id}/{kind}").sample(places, min(MAX_FLIPS, len(places)))
         chosen[kind] = sorted(picked)
     ids = [str(name) for name in pair.base.item_ids]
-    wanted = sorted({ids[row] for rows in chosen.values() for row in rows})
-    texts = [_texts(run, side, wanted) for side in (sides.base, sides.adapted)]
+    wanted = sorted({(ids[place], 0) for places in chosen.values() for place in places})
+    texts = [rows.texts(side.subject, side.key, wanted) for side in (sides.base, sides.adapted)]
     items: dict[FlipKind, list[FlippedItem]] = {
         kind: [
             FlippedItem(
-                ids[row],
-                _finite(severities[0][row]),
-                _finite(severities[1][row]),
-                texts[0].get(ids[row]),
-                texts[1].get(ids[row]),
+                ids[place],
+                _finite(severities[0][place]),
+                _finite(severities[1][place]),
+                texts[0].get((ids[place], 0)),
+                texts[1].get((ids[place], 0)),
             )
-            for row in rows
+            for place in places
         ]
-        for kind, rows in chosen.items()
+        for kind, places in chosen.items()
     }
-    return FlipSample(found.id, items, totals, seed)
+    return FlipSample(found.id, items, totals, rows.seed)
+
+
+def _paired(base: Answers, adapted: Answers) -> Pair:
+    # Both asked in one order is the rule, and searching for the shared items of many takes long.
+    same = np.array_equal(base.item_ids, adapted.item_ids)
+    return Pair(base, adapted) if same else pair_up(base, adapted)
 
 
 def _severities(answers: Answers, metric: Rate) -> np.ndarray:
@@ -131,15 +146,3 @@ def _severities(answers: Answers, metric: Rate) -> np.ndarray:
 
 def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _texts(run: RunDirectory, side: MeasuredRows, item_ids: Sequence[str]) -> dict[str, str]:
-    table = read_parts(run.evidence(side.subject, side.key))
-    wanted = pc.is_in(table["item_id"], value_set=pa.array(item_ids, pa.string()))
-    kept = table.filter(pc.and_(wanted, pc.equal(table["sample"], 0)))
-    found: dict[str, str] = {}
-    for row in kept.select(["item_id", "responses"]).to_pylist():
-        for response in decode_responses(row["responses"]):
-            if isinstance(response, Generations) and response.samples:
-                found.setdefault(row["item_id"], response.samples[0].text)
-    return found

@@ -4,52 +4,98 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from fmaudit.report.charts import forest_chart, slope_chart
+from fmaudit.report.audit_card import audit_card_view
+from fmaudit.report.charts import forest_figures
+from fmaudit.report.controls import controls_by_probe, controls_view
+from fmaudit.report.curve_charts import curve_charts
+from fmaudit.report.curves import curve_set
+from fmaudit.report.detectable import detectable_rows
+from fmaudit.report.distribution import distribution_views
+from fmaudit.report.distribution_charts import distribution_charts
 from fmaudit.report.drawing import Chart
 from fmaudit.report.escape import visible
-from fmaudit.report.evidence import EvidenceSample, evidence_views
-from fmaudit.report.figures import forest_panels, slopes
-from fmaudit.report.flips import FlipSample, flip_views, rows_commands
+from fmaudit.report.evidence import evidence_views
+from fmaudit.report.explorer import explorer_view
+from fmaudit.report.figures import forest_panels
+from fmaudit.report.finding_views import finding_views
+from fmaudit.report.flips import flip_views, rows_commands
+from fmaudit.report.gate_marks import gate_limits
+from fmaudit.report.heatmap import heatmap_set
 from fmaudit.report.index import AuditIndex, short_digest, without_paths
 from fmaudit.report.pedigree_charts import curve_chart, histogram_chart
+from fmaudit.report.slope_charts import slope_chart
+from fmaudit.report.slopes import slopes
 from fmaudit.report.view import ReportView, report_view
 from fmaudit.resources import shipped_folder
 from fmaudit.schema import Audit
 
+STYLES = ("report.css", "inheritance.css", "charts.css", "context.css", "explorer.css")
+SCRIPTS = ("report.js", "explorer.js")
+
 
 def render_html(
-    audit: Audit, evidence: Sequence[EvidenceSample | FlipSample] | None = None, reveal: bool = False
+    audit: Audit,
+    evidence: Sequence[object] | None = None,
+    reveal: bool = False,
+    gates: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """The whole page. The same audit and evidence give the same bytes.
+    """The whole page. The same audit, evidence and gate records give the same bytes.
 
-    ``reveal`` prints generated text, inert; otherwise only its length is shown.
+    ``evidence``: samples of every kind, as :mod:`fmaudit.report.examples` makes them. ``reveal`` prints
+    generated text, inert and folded; otherwise only its length is shown. ``gates``: records of ``gate/``.
     """
     index = AuditIndex(without_paths(audit))
     view = report_view(audit)
-    script = _shipped("report.js")
+    findings = finding_views(index, gates, controls_by_probe(audit))
+    script = "".join(_shipped(name) for name in SCRIPTS)
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
             view=view,
+            **_charts(index, view, evidence, gates),
+            card=audit_card_view(index),
+            controls=controls_view(index),
+            findings=findings,
+            leads={found.claim: found.anchor for found in findings.findings if found.claim},
             flips=flip_views(evidence, reveal=reveal),
-            rows_commands=rows_commands,
-            failures=_failure_charts(view),
-            doses=_dose_charts(view),
             evidence=evidence_views(evidence, reveal=reveal),
+            explorer=explorer_view(evidence),
+            rows_commands=rows_commands,
+            detectable=detectable_rows(index),
             reveal=reveal,
-            forest=forest_chart(forest_panels(index)),
-            slopes=slope_chart(slopes(index)),
-            style=Markup(_shipped("report.css") + _shipped("inheritance.css")),
+            style=Markup("".join(_shipped(name) for name in STYLES)),
             script=Markup(script),
             script_hash=_csp_hash(script),
         )
     )
+
+
+def _charts(
+    index: AuditIndex,
+    view: ReportView,
+    evidence: Sequence[object] | None,
+    gates: Sequence[Mapping[str, Any]],
+) -> dict[str, object]:
+    found_slopes, curves, scores = slopes(index), curve_set(index), distribution_views(index, evidence)
+    return {
+        "forests": forest_figures(forest_panels(index, gate_limits(gates))),
+        "slope_views": found_slopes,
+        "slope_drawing": slope_chart(found_slopes),
+        "curves": curves,
+        "curve_drawings": [curve_charts(figure) for figure in curves.figures],
+        "heat": heatmap_set(index),
+        "scores": scores,
+        "score_drawings": [distribution_charts(one) for one in scores],
+        "failures": _failure_charts(view),
+        "doses": _dose_charts(view),
+    }
 
 
 def _failure_charts(view: ReportView) -> list[Chart | None]:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from fmaudit.report import escape
-from fmaudit.report.evidence import EvidenceSample, evidence_views
-from fmaudit.report.flips import FlipSample, flip_views, rows_commands
-from fmaudit.report.index import short_digest
+from fmaudit.report.audit_card import audit_card_view
+from fmaudit.report.charts import forest_figures
+from fmaudit.report.controls import controls_by_probe, controls_view
+from fmaudit.report.curves import curve_set
+from fmaudit.report.detectable import detectable_rows
+from fmaudit.report.distribution import distribution_views
+from fmaudit.report.evidence import evidence_views
+from fmaudit.report.figures import forest_panels
+from fmaudit.report.finding_views import finding_views
+from fmaudit.report.flips import flip_views, rows_commands
+from fmaudit.report.gate_marks import gate_limits
+from fmaudit.report.heatmap import heatmap_set
+from fmaudit.report.index import AuditIndex, short_digest, without_paths
+from fmaudit.report.markdown_folds import fold_cells, fold_comparisons, fold_slices
 from fmaudit.report.numbers import NumberView
 from fmaudit.report.view import report_view
 from fmaudit.resources import shipped_folder
@@ -18,14 +30,29 @@ from fmaudit.schema import Audit
 
 
 def render_markdown(
-    audit: Audit, evidence: Sequence[EvidenceSample | FlipSample] | None = None, reveal: bool = False
+    audit: Audit,
+    evidence: Sequence[object] | None = None,
+    reveal: bool = False,
+    gates: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """The whole report. ``reveal`` prints generated text in fenced blocks; otherwise only its length."""
+    """The whole report. ``reveal`` prints generated text in fenced blocks; otherwise only its length.
+
+    ``evidence`` and ``gates`` as for the page; rows of the explorer are left out.
+    """
+    index = AuditIndex(without_paths(audit))
     return (
         _environment()
         .get_template("report.md.j2")
         .render(
             view=report_view(audit),
+            card=audit_card_view(index),
+            controls=controls_view(index),
+            forests=forest_figures(forest_panels(index, gate_limits(gates)), drawn=False),
+            curves=curve_set(index),
+            heat=heatmap_set(index),
+            scores=distribution_views(index, evidence),
+            findings=finding_views(index, gates, controls_by_probe(audit)),
+            detectable=detectable_rows(index),
             evidence=evidence_views(evidence, reveal=reveal),
             flips=flip_views(evidence, reveal=reveal),
             rows_commands=rows_commands,
@@ -50,6 +77,9 @@ def _environment() -> Environment:
     environment.filters["change"] = _change
     environment.filters["indent"] = _indent
     environment.filters["line"] = _line
+    environment.filters["fold_cells"] = fold_cells
+    environment.filters["fold_comparisons"] = fold_comparisons
+    environment.filters["fold_slices"] = fold_slices
     return environment
 
 

@@ -9,6 +9,7 @@ from fmaudit.canonical import digest_bytes
 from fmaudit.report.banner import Banner, banner
 from fmaudit.report.findings import key_numbers
 from fmaudit.report.homogeneity import HomogenizationView, homogenization_views
+from fmaudit.report.imported import imported_notice
 from fmaudit.report.index import AuditIndex, Question, flat_pairs, question_of, short_digest, without_paths
 from fmaudit.report.key_cards import KeyNumber
 from fmaudit.report.lineage import LineageView, lineage_view
@@ -18,6 +19,8 @@ from fmaudit.report.sections import ProbeSection, probe_sections
 from fmaudit.report.verdict_words import methods, pairs_note
 from fmaudit.schema import Audit, InstrumentCard, Measurement, Subject
 
+# What of the context the audit card shows.
+_CARD = ("card", "digest", "given", "replaces")
 _FAMILY_ORDER = ("memorization", "bias", "toxicity", "downstream")
 
 
@@ -76,7 +79,8 @@ class InstrumentView:
 class ReportView:
     """The whole report as plain data.
 
-    ``pedigree_first``: a family of models opens with what was passed on, before its key numbers.
+    ``pedigree_first``: in the terminal a family of models opens with what was passed on, before its key
+    numbers; pages have one order for all.
     """
 
     title: str
@@ -90,6 +94,7 @@ class ReportView:
     subjects: tuple[SubjectView, ...]
     context: tuple[tuple[str, str], ...]
     pedigree_first: bool
+    imported: str
     lineage: LineageView | None
     matrix: MatrixView | None
     homogenization: tuple[HomogenizationView, ...]
@@ -112,8 +117,9 @@ def report_view(audit: Audit) -> ReportView:
         sections=_in_family_order(probe_sections(index)),
         instruments=tuple(_instrument(card) for card in clean.instruments),
         subjects=tuple(_subject(index, subject) for subject in index.ordered_subjects),
-        context=flat_pairs(clean.context),
+        context=flat_pairs({name: value for name, value in clean.context.items() if name not in _CARD}),
         pedigree_first=_pedigree_first(index),
+        imported=imported_notice(audit),
         lineage=lineage_view(index),
         matrix=matrix_view(index),
         homogenization=homogenization_views(index),

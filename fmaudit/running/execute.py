@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fmaudit.canonical import digest
+from fmaudit.context.record import read_context, recorded_context
 from fmaudit.errors import EngineError, NothingEvaluated, ProbeError
 from fmaudit.evidence.directory import RunDirectory, open_run_directory
 from fmaudit.instruments import Instrument
@@ -58,6 +59,8 @@ def execute(
         ExecutionError: rows could not be written; what was measured is kept.
         NothingEvaluated: no probe could be measured on any subject.
     """
+    if options.context is not None:
+        read_context(options.context)
     planned = planned_measurements(options)
     instrument, no_instrument = chosen_instrument(planned, options)
     load = LoadOptions(options.device, options.dtype, options.allow_pickle, options.allow_remote_code)
@@ -123,6 +126,7 @@ def _begun(
             "sessions": [],
             "finished": False,
         }
+    state["context"] = recorded_context(state.get("context"), options.context, bool(state["sessions"]))
     state["environment"] = environment(plan_device=state["plan"]["device"])
     state["sessions"].append({"begun": now(), "ended": now()})
     return state

@@ -27,6 +27,7 @@ class RunOptions:
         allow_remote_code: Run code that comes with a model.
         allow_identical: Go on with an adapted model that changes nothing.
         policy: A policy file whose digest is recorded before anything is measured.
+        context: A context file for the audit card, recorded before anything is measured.
     """
 
     probes: Sequence[str] = ()
@@ -43,6 +44,7 @@ class RunOptions:
     allow_remote_code: bool = False
     allow_identical: bool = False
     policy: Path | None = None
+    context: Path | None = None
 
 
 class Progress(Protocol):

@@ -34,11 +34,15 @@ class Lineage(Record):
 
 
 class Subject(Record):
-    """One audited model; ``digest`` covers weights, adapter, tokenizer and chat template."""
+    """One audited model; ``digest`` covers weights, adapter, tokenizer and chat template.
+
+    Of a subject that is known from an imported log alone, no weights were seen: its ``kind``
+    is unknown and its ``digest`` empty, and ``parts`` holds the digest of the log.
+    """
 
     id: str
     role: Literal["base", "adapted", "reference"]
-    kind: Literal["causal", "masked", "classifier"]
+    kind: Literal["causal", "masked", "classifier", "unknown"]
     name: str
     digest: str
     base: str | None = None
@@ -57,7 +61,7 @@ class DatasetRef(Record):
     n_items: int
     n_asked: int
     pinned: bool
-    source: Literal["embedded", "local", "hub"]
+    source: Literal["embedded", "local", "hub", "imported"]
     title: str = ""
     licence: str = ""
     limits: list[str] = Field(default_factory=list)

@@ -10,6 +10,6 @@
   addEventListener("hashchange", reveal);
   reveal();
   const opened = [];
-  addEventListener("beforeprint", () => document.querySelectorAll("details:not([open])").forEach((one) => { one.open = true; opened.push(one); }));
+  addEventListener("beforeprint", () => document.querySelectorAll("details:not([open]):not(.reveal)").forEach((one) => { one.open = true; opened.push(one); }));
   addEventListener("afterprint", () => { opened.splice(0).forEach((one) => { one.open = false; }); });
 })();

@@ -1,0 +1,23 @@
+"""``fmaudit schema``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("schema")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it to this file instead.")
+def command(output: Path | None) -> None:
+    """Print the JSON Schema (draft 2020-12) of audit.json."""
+    from fmaudit.schema.published import schema_text
+
+    text = schema_text()
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    from fmaudit.evidence.atomic import write_atomically
+
+    write_atomically(output, text.encode("utf-8"))
+    click.echo(output)
