@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -70,6 +71,7 @@ def render_html(
             rows_commands=rows_commands,
             detectable=detectable_rows(index),
             reveal=reveal,
+            region=_RegionLabels(),
             style=Markup("".join(_shipped(name) for name in STYLES)),
             script=Markup(script),
             script_hash=_csp_hash(script),
@@ -96,6 +98,18 @@ def _charts(
         "failures": _failure_charts(view),
         "doses": _dose_charts(view),
     }
+
+
+class _RegionLabels:
+    """Labels of a page's regions: assistive technology lists them, so none may occur twice."""
+
+    def __init__(self) -> None:
+        self._given: Counter[str] = Counter()
+
+    def __call__(self, label: str) -> str:
+        self._given[label] += 1
+        count = self._given[label]
+        return f"{label}, table" if count == 1 else f"{label}, table {count}"
 
 
 def _failure_charts(view: ReportView) -> list[Chart | None]:

@@ -1,0 +1,266 @@
+"""Pages that put two audits of one model side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from fmaudit.report.index import AuditIndex, Question, question_of
+from fmaudit.report.key_cards import Reading, toned
+from fmaudit.report.numbers import NumberView, number_view, scale_of
+from fmaudit.report.readings import ALPHA, excludes_zero, harmful_sign, margins_text
+from fmaudit.report.verdict_words import headline
+from fmaudit.schema import Comparison, Estimate, MetricInfo, Numbers, Subject
+from fmaudit.site.changes import Change, Rows, Side, change
+from fmaudit.site.entries import Entry
+from fmaudit.site.names import shown_name
+from fmaudit.statistics import holm
+
+
+@dataclass(frozen=True)
+class ReleasePair:
+    """Two audits, the earlier first; ``ordered`` says whether both are dated."""
+
+    older: Entry
+    newer: Entry
+
+    @property
+    def address(self) -> str:
+        """Its folder under ``compare/``."""
+        return f"{self.older.address}..{self.newer.address}"
+
+    @property
+    def ordered(self) -> bool:
+        """Whether their dates say which came first."""
+        return (
+            self.older.moment is not None
+            and self.newer.moment is not None
+            and self.older.moment < self.newer.moment
+        )
+
+
+@dataclass(frozen=True)
+class ReleaseRow:
+    """One headline number in both audits, with its paired change or why there is none."""
+
+    title: str
+    note: str
+    older: NumberView | None
+    newer: NumberView | None
+    change: NumberView | None
+    refused: str
+    reading: Reading
+    verdicts: tuple[str, str]
+    verdict_note: str
+
+
+@dataclass(frozen=True)
+class ModelChange:
+    """One model in both audits; ``same`` says that its digest did not change."""
+
+    role: str
+    older: str
+    newer: str
+    same: bool
+    rows: tuple[ReleaseRow, ...]
+
+
+@dataclass(frozen=True)
+class ReleaseView:
+    """A comparison page. ``unmatched``: models that only one of the audits has; ``tests``: changes tested."""
+
+    pair: ReleasePair
+    models: tuple[ModelChange, ...]
+    unmatched: tuple[str, ...]
+    tests: int
+
+
+def release_pairs(entries: Sequence[Entry], kept: Iterable[str] = ()) -> tuple[ReleasePair, ...]:
+    """Consecutive audits of one model or family, and the pairs ``kept`` by address from an earlier build."""
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in sorted(entries, key=_oldest_first):
+        if entry.base is not None:
+            groups.setdefault(("family", entry.base.name), []).append(entry)
+        for name in dict.fromkeys(found.name for found in entry.models):
+            groups.setdefault(("model", name), []).append(entry)
+    found = {
+        pair.address: pair for group in groups.values() for pair in map(ReleasePair, group[:-1], group[1:])
+    }
+    by_address = {entry.address: entry for entry in entries}
+    for address in kept:
+        older, _, newer = address.partition("..")
+        if older in by_address and newer in by_address:
+            found.setdefault(address, ReleasePair(by_address[older], by_address[newer]))
+    return tuple(found[address] for address in sorted(found))
+
+
+def release_view(pair: ReleasePair, rows: Rows) -> ReleaseView:
+    """Everything a comparison page says; the p-values of its changes are Holm-adjusted together."""
+    matched, unmatched = match_models(pair.older, pair.newer)
+    drafts = [
+        (Side(pair.older, old), Side(pair.newer, new), question, metric)
+        for old, new in matched
+        for question, metric in _headline_numbers(Side(pair.older, old), Side(pair.newer, new))
+    ]
+    changes = [change(*draft, rows) for draft in drafts]
+    rows.forget()
+    tested = [found.numbers for found in changes if found.numbers is not None]
+    adjusted = iter(holm([numbers.p for numbers in tested]).tolist())
+    made: dict[tuple[str, str], list[ReleaseRow]] = {}
+    for (older, newer, question, metric), found in zip(drafts, changes, strict=True):
+        numbers = found.numbers
+        if numbers is not None:
+            corrected = next(adjusted)
+            update = {"p_adjusted": None if numbers.p is None else float(corrected)}
+            found = replace(found, numbers=numbers.model_copy(update=update))
+        row = _row(older, newer, question, metric, found)
+        made.setdefault((older.subject.id, newer.subject.id), []).append(row)
+    models = tuple(
+        ModelChange(
+            old.role,
+            shown_name(old.name),
+            shown_name(new.name),
+            bool(old.digest) and old.digest == new.digest,
+            tuple(made.get((old.id, new.id), ())),
+        )
+        for old, new in matched
+    )
+    return ReleaseView(pair, models, unmatched, len(tested))
+
+
+def match_models(older: Entry, newer: Entry) -> tuple[tuple[tuple[Subject, Subject], ...], tuple[str, ...]]:
+    """Base with base; adapted models by name, then by id, then the only one left on each side.
+
+    Returns:
+        Matched models, and those without a counterpart in words. References are not compared.
+    """
+    pairs: list[tuple[Subject, Subject]] = []
+    if older.base is not None and newer.base is not None:
+        pairs.append((older.base, newer.base))
+    left, right = _adapted(older), _adapted(newer)
+    for key in ("name", "id"):
+        for old in list(left):
+            new = next((one for one in right if getattr(one, key) == getattr(old, key)), None)
+            if new is not None:
+                pairs.append((old, new))
+                left.remove(old)
+                right.remove(new)
+    if len(left) == len(right) == 1:
+        pairs.append((left.pop(), right.pop()))
+    unmatched = [f"{shown_name(found.name)}: only in the earlier audit" for found in left]
+    unmatched += [f"{shown_name(found.name)}: only in the later audit" for found in right]
+    return tuple(pairs), tuple(unmatched)
+
+
+def _adapted(entry: Entry) -> list[Subject]:
+    return [found for found in entry.index.ordered_subjects if found.role == "adapted"]
+
+
+def _headline_numbers(older: Side, newer: Side) -> list[tuple[Question, str]]:
+    """Every headline number that one of the sides has; a question without any stands for itself."""
+    found: dict[tuple[Question, str], None] = {}
+    for side in (newer, older):
+        index = side.entry.index
+        for measurement in index.audit.measurements:
+            if measurement.subject != side.subject.id:
+                continue
+            question = question_of(measurement)
+            titles = [metric.id for metric in index.audit.metrics if metric.headline]
+            given = [name for name in titles if _has(older, question, name) or _has(newer, question, name)]
+            if not given and measurement.state != "measured":
+                given = [""]
+            found |= dict.fromkeys((question, name) for name in given)
+    return list(found)
+
+
+def _has(side: Side, question: Question, metric: str) -> bool:
+    return side.estimate(question, metric) is not None
+
+
+def _title(older: Side, newer: Side, question: Question, metric: str) -> str:
+    side = newer if _has(newer, question, metric) else older
+    if metric:
+        return side.entry.index.metric_title(metric)
+    measured = newer.measurement(question) or older.measurement(question)
+    return (measured.title if measured else "") or question.probe
+
+
+def _note(older: Side, newer: Side, question: Question) -> str:
+    """Probe and question, and whether a number was imported."""
+    records = (older.measurement(question), newer.measurement(question))
+    imported = any(found is not None and found.assurance == "imported" for found in records)
+    return " · ".join(part for part in (question.probe, question.label, "imported" * imported) if part)
+
+
+def _row(older: Side, newer: Side, question: Question, metric: str, found: Change) -> ReleaseRow:
+    info = newer.entry.index.metrics.get(metric) or older.entry.index.metrics.get(metric)
+    shown = (
+        None
+        if found.numbers is None
+        else number_view(found.numbers, scale_of(info, difference=True), partial=False)
+    )
+    old, new = _verdict(older, question, metric), _verdict(newer, question, metric)
+    return ReleaseRow(
+        title=_title(older, newer, question, metric),
+        note=_note(older, newer, question),
+        older=_number(older, question, metric),
+        newer=_number(newer, question, metric),
+        change=shown,
+        refused=found.refused,
+        reading=_reading(found.numbers, info),
+        verdicts=(_word(old), _word(new)),
+        verdict_note=_verdict_note(old, new),
+    )
+
+
+def _number(side: Side, question: Question, metric: str) -> NumberView | None:
+    estimate: Estimate | None = side.estimate(question, metric)
+    if estimate is None:
+        return None
+    return side.entry.index.number(estimate, metric, estimate.measurement, difference=False)
+
+
+def _reading(numbers: Numbers | None, metric: MetricInfo | None) -> Reading:
+    """What a change says; the size of the whole page's claims is corrected for."""
+    if numbers is None:
+        return toned("open", "not compared")
+    if numbers.value is None or not numbers.conclusive:
+        return toned("open", "inconclusive")
+    p = numbers.p_adjusted if numbers.p_adjusted is not None else numbers.p
+    if not excludes_zero(numbers) or (p is not None and p > ALPHA):
+        return toned("open", "no change shown")
+    if metric is not None and metric.direction in ("lower_is_better", "higher_is_better"):
+        worse = harmful_sign(metric) * numbers.value > 0
+        return toned("alert", "worse") if worse else toned("calm", "better")
+    return toned("open", "higher" if numbers.value > 0 else "lower")
+
+
+def _verdict(side: Side, question: Question, metric: str) -> Comparison | None:
+    index: AuditIndex = side.entry.index
+    for found in index.audit.comparisons:
+        if found.adapted != side.subject.id or found.metric != metric or not headline(index, found):
+            continue
+        if found.step == "from_base" and index.question(found.measurement, metric) == question:
+            return found
+    return None
+
+
+def _word(found: Comparison | None) -> str:
+    return "not judged" if found is None else str(found.verdict)
+
+
+def _verdict_note(old: Comparison | None, new: Comparison | None) -> str:
+    """Where two verdicts were not reached by one rule, what differed."""
+    if old is None or new is None:
+        return ""
+    said = []
+    if old.margins != new.margins:
+        said.append(f"margins differ: {margins_text(old.margins)}, then {margins_text(new.margins)}")
+    lineages = [found.copy_fraction.lineages if found.copy_fraction else 0 for found in (old, new)]
+    if lineages[0] != lineages[1]:
+        said.append(f"lineages of references differ: {lineages[0]}, then {lineages[1]}")
+    return "; ".join(said)
+
+
+def _oldest_first(entry: Entry) -> tuple[bool, int, str]:
+    return entry.moment is None, entry.moment or 0, entry.digest
