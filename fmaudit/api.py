@@ -54,10 +54,10 @@ class Run:
 
     @property
     def plot(self) -> Plots:
-        """Figures: ``run.plot.forest()``, ``slopes()``, ``matrix()``, ``severity()`` and others."""
+        """Figures: ``run.plot.forest()``, ``matrix()``, ``heatmaps()``, ``scores()`` and others."""
         from fmaudit.notebook.plots import Plots
 
-        return Plots(self._index)
+        return Plots(self._index, self.path)
 
     def rows(self, probe: str, subject: str | None = None, *, reveal: bool = False) -> DataFrame:
         """The rows of evidence of a probe, one an item, subject, seed and sample.

@@ -33,7 +33,8 @@ def metadata(
         found["base_model"] = origin.base_model
     if origin.relation:
         found["base_model_relation"] = origin.relation
-    found["pipeline_tag"] = _TASKS[subject.kind][0]
+    if subject.kind in _TASKS:
+        found["pipeline_tag"] = _TASKS[subject.kind][0]
     found["tags"] = _tags(index, subject)
     results = results_of(index, subject, options, audit_digest)
     if results:
@@ -71,7 +72,7 @@ def results_of(
 def _result(
     subject: Subject, measurement: Measurement, metrics: list[dict[str, Any]], options: CardOptions
 ) -> dict[str, Any]:
-    kind, title = _TASKS[subject.kind]
+    kind, title = _TASKS.get(subject.kind, ("other", "Not stated in the imported log"))
     config = measurement.probe + (f"+{measurement.variant}" if measurement.variant else "")
     dataset: dict[str, Any] = {"name": "No data set", "type": "none", "config": line(config)}
     if measurement.dataset:

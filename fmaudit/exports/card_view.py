@@ -123,7 +123,7 @@ def _facts(subject: Subject, origin: Origin) -> tuple[tuple[str, str], ...]:
     facts = [
         ("Name in the audit", subject.name),
         ("Role in the audit", subject.role),
-        ("Model type", _KINDS[subject.kind]),
+        ("Model type", _KINDS.get(subject.kind, "")),
         ("Digest", subject.digest),
         ("Adapted from", origin.parent),
         ("Relation to it", origin.relation or ""),

@@ -20,7 +20,7 @@ def model_card(source: ExportSource, subject: Subject, ref: str) -> dict[str, An
     estimates = source.estimates_of(subject.id)
     return {
         "bom-ref": ref,
-        "modelParameters": {"task": _TASKS[subject.kind]},
+        "modelParameters": {"task": _TASKS[subject.kind]} if subject.kind in _TASKS else {},
         "quantitativeAnalysis": {
             "performanceMetrics": [
                 performance_metric(source, estimate) for estimate in estimates if not gap(estimate)

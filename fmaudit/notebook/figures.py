@@ -35,7 +35,7 @@ def resolved(figure: Figure, title: str) -> Figure:
 
     A notebook that knows no figures of its own shows it as SVG under ``title``.
     """
-    real = {placeholder: palette()[variable] for placeholder, variable in drawing._VARIABLES.items()}
+    real = {placeholder: palette()[variable] for placeholder, variable in drawing.VARIABLES.items()}
     figure.patch.set_visible(True)
     figure.patch.set_facecolor(palette()["--surface"])
     for axes in figure.axes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from fmaudit.errors import UsageError
@@ -44,6 +45,7 @@ class Plots:
     """
 
     index: AuditIndex
+    path: Path | None = None
 
     def forest(self, *names: str) -> Figure:
         """Headline numbers, their changes and contrasts with intervals; one axis a unit."""
@@ -52,17 +54,19 @@ class Plots:
         panels = forest_panels(self._only(names))
         if not panels:
             raise UsageError(_nothing("no headline number has an interval", names))
-        return resolved(charts._forest(panels, charts._WIDE), "Headline numbers with their intervals")
+        return resolved(
+            charts.forest_figure(panels, charts.WIDE_LAYOUT), "Headline numbers with their intervals"
+        )
 
     def slopes(self, *names: str) -> Figure:
         """Headline metrics from the base to each adapted model."""
         from fmaudit.report.drawing import WIDE
-        from fmaudit.report.slope_charts import _slopes
+        from fmaudit.report.slope_charts import slopes_figure
 
         found = slopes(self._only(names))
         if not found:
             raise UsageError(_nothing("no headline metric has an interval in base and adapted model", names))
-        return resolved(_slopes(found, WIDE), "Headline numbers from base to adapted")
+        return resolved(slopes_figure(found, WIDE), "Headline numbers from base to adapted")
 
     def matrix(self, *names: str) -> Figure:
         """The verdict of every headline defect in every adapted model."""
@@ -78,29 +82,80 @@ class Plots:
         panels = _severity_panels(self._only(names))
         if not panels:
             raise UsageError(_nothing("no comparison has a change in severity with an interval", names))
-        return resolved(charts._forest(panels, charts._WIDE), "Change in severity where both models fail")
+        return resolved(
+            charts.forest_figure(panels, charts.WIDE_LAYOUT), "Change in severity where both models fail"
+        )
 
     def failures(self, *names: str) -> Figure:
         """Items by how many models of the family fail on them, and if they failed independently."""
         from fmaudit.report.drawing import WIDE
-        from fmaudit.report.pedigree_charts import _bars
+        from fmaudit.report.pedigree_charts import histogram_figure
 
         views = homogenization_views(self._only(names))
         found = [view.histogram for view in views if view.histogram is not None]
         chosen: Histogram = _single(found, [view.title for view in found], "failures of a family", names)
-        return resolved(_bars(chosen, WIDE), f"Items by number of models that fail on them: {chosen.title}")
+        return resolved(
+            histogram_figure(chosen, WIDE), f"Items by number of models that fail on them: {chosen.title}"
+        )
 
     def doses(self, *names: str) -> Figure:
         """The response of a probe to planted doses."""
         from fmaudit.report.drawing import WIDE
-        from fmaudit.report.pedigree_charts import _curve
+        from fmaudit.report.pedigree_charts import curve_figure
 
         sections = [section for section in probe_sections(self.index) if _named(section.id, names)]
         found = [
             view.curve for section in sections for view in section.calibrations if view.curve is not None
         ]
         chosen: Curve = _single(found, [curve.title for curve in found], "dose-response", names)
-        return resolved(_curve(chosen, WIDE), f"Response by dose: {chosen.title}")
+        return resolved(curve_figure(chosen, WIDE), f"Response by dose: {chosen.title}")
+
+    def heatmaps(self, *names: str) -> tuple[Figure, ...]:
+        """How far every group of items is from the best value: one figure a metric and slice column."""
+        from fmaudit.report.heatmap import heatmap_figure, heatmap_set
+
+        views = heatmap_set(self._only(names)).views
+        if not views:
+            raise UsageError(_nothing("no metric has a slice column with names for levels", names))
+        return tuple(heatmap_figure(view) for view in views)
+
+    def curves(self, *names: str) -> tuple[Figure, ...]:
+        """Numbers along an ordered slice column, such as repetitions: one figure a panel of the page."""
+        from fmaudit.report.curve_charts import curve_panel
+        from fmaudit.report.curves import curve_set
+
+        figures = curve_set(self._only(names)).figures
+        if not figures:
+            raise UsageError(_nothing("no metric has a slice column with numbers for levels", names))
+        return tuple(
+            resolved(curve_panel(figure, panel), f"{figure.title} by {figure.column}")
+            for figure in figures
+            for panel in figure.panels
+        )
+
+    def scores(self, *names: str) -> tuple[Figure, ...]:
+        """How the scores of the answers are spread, from the rows: one figure a panel of the page."""
+        from fmaudit.evidence.directory import RunDirectory
+        from fmaudit.report.distribution import distribution_views
+        from fmaudit.report.distribution_charts import distribution_panel
+        from fmaudit.report.distribution_rows import score_samples
+
+        if self.path is None:
+            raise UsageError("the rows of this audit are not at hand: open the run with fmaudit.open_run")
+        audit = self.index.audit
+        samples = score_samples(RunDirectory(self.path), audit)
+        probes = {measurement.probe for measurement in audit.measurements if _named(measurement.probe, names)}
+        views = [
+            view
+            for view in distribution_views(self.index, samples)
+            if not names or any(probe in view.question for probe in probes)
+        ]
+        drawn = tuple(
+            resolved(distribution_panel(view, panel), view.title) for view in views for panel in view.panels
+        )
+        if not drawn:
+            raise UsageError(_nothing("no answer has a score", names))
+        return drawn
 
     def _only(self, names: Sequence[str]) -> AuditIndex:
         audit = self.index.audit

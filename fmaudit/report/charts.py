@@ -51,7 +51,7 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
     """Sizes of one form: ``left`` and ``plot`` are shares of the width, the others count characters."""
 
     width: int
@@ -62,9 +62,9 @@ class _Layout:
     ticks: int
 
 
-_WIDE = _Layout(WIDE, 0.16, 0.68, 96, 20, 6)
-_NARROW = _Layout(NARROW, 0.16, 0.48, 46, 9, 3)
-_SMALL = _Layout(NARROW, 0.29, 0.5, 44, 15, 3)
+WIDE_LAYOUT = Layout(WIDE, 0.16, 0.68, 96, 20, 6)
+NARROW_LAYOUT = Layout(NARROW, 0.16, 0.48, 46, 9, 3)
+SMALL_LAYOUT = Layout(NARROW, 0.29, 0.5, 44, 15, 3)
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,8 @@ def _chart(panels: Sequence[ForestPanel], name: str, title: str) -> Chart:
     text = _text(panels)
     return Chart(
         *(
-            inline_svg(_forest(panels, layout), f"{name}-{layout.width}", title, text)
-            for layout in (_WIDE, _NARROW)
+            inline_svg(forest_figure(panels, layout), f"{name}-{layout.width}", title, text)
+            for layout in (WIDE_LAYOUT, NARROW_LAYOUT)
         )
     )
 
@@ -181,7 +181,7 @@ def _multiples(panels: Sequence[ForestPanel], kind: str, title: str) -> tuple[Ma
     ]
     return tuple(
         inline_svg(
-            _forest([_small(single, single.groups[0])], _SMALL),
+            forest_figure([_small(single, single.groups[0])], SMALL_LAYOUT),
             f"forest-{kind}-{place}",
             title,
             _text([single]),
@@ -216,21 +216,22 @@ def _parts(group: ForestGroup) -> list[ForestGroup]:
     ]
 
 
-def _panel_height(panel: ForestPanel, layout: _Layout) -> float:
+def _panel_height(panel: ForestPanel, layout: Layout) -> float:
     return sum(_title_height(group, layout) + _ROW * len(group.rows) + _GAP for group in panel.groups)
 
 
-def _title_lines(group: ForestGroup, layout: _Layout) -> list[str]:
+def _title_lines(group: ForestGroup, layout: Layout) -> list[str]:
     if layout.width == WIDE:
         return [textwrap.shorten(group.title, layout.title, placeholder="…")]
     return textwrap.wrap(textwrap.shorten(group.title, 2 * layout.title, placeholder="…"), layout.title)[:3]
 
 
-def _title_height(group: ForestGroup, layout: _Layout) -> float:
+def _title_height(group: ForestGroup, layout: Layout) -> float:
     return _TITLE + 15 * (max(1, len(_title_lines(group, layout))) - 1)
 
 
-def _forest(panels: Sequence[ForestPanel], layout: _Layout) -> Figure:
+def forest_figure(panels: Sequence[ForestPanel], layout: Layout) -> Figure:
+    """Numbers with their intervals, one axis a panel."""
     total = sum(_panel_height(panel, layout) + _AXIS + _GAP for panel in panels)
     with chart_style():
         figure = blank_figure(layout.width, total)
@@ -243,7 +244,7 @@ def _forest(panels: Sequence[ForestPanel], layout: _Layout) -> Figure:
     return figure
 
 
-def _draw_panel(axes: Axes, panel: ForestPanel, height: float, layout: _Layout) -> None:
+def _draw_panel(axes: Axes, panel: ForestPanel, height: float, layout: Layout) -> None:
     from matplotlib.ticker import MaxNLocator
 
     bare(axes)
@@ -287,7 +288,7 @@ def _draw_rules(axes: Axes, group: ForestGroup, top: float, bottom: float, zero:
         )
 
 
-def _draw_group(axes: Axes, group: ForestGroup, y: float, layout: _Layout) -> float:
+def _draw_group(axes: Axes, group: ForestGroup, y: float, layout: Layout) -> float:
     lines = _title_lines(group, layout)
     axes.text(
         -layout.left / layout.plot,
@@ -306,7 +307,7 @@ def _draw_group(axes: Axes, group: ForestGroup, y: float, layout: _Layout) -> fl
     return y + _GAP
 
 
-def _draw_row(axes: Axes, row: ForestRow, y: float, layout: _Layout) -> None:
+def _draw_row(axes: Axes, row: ForestRow, y: float, layout: Layout) -> None:
     across = axes.get_yaxis_transform()
     color, marker, filled = _MARKS.get(row.mark, _CHANGE_MARK)
     if row.outer is not None:

@@ -42,7 +42,7 @@ def curve_charts(figure: CurveFigure) -> tuple[Markup, ...]:
     """One small drawing a panel, all on the same scale, each with its numbers as text."""
     return tuple(
         inline_svg(
-            _draw(figure, panel),
+            curve_panel(figure, panel),
             f"{figure.anchor}-{place}",
             f"{figure.title} by {figure.column}" + (f": {panel.only}" if panel.only else ""),
             _text(panel, figure.column),
@@ -59,7 +59,8 @@ def _text(panel: CurvePanel, column: str) -> str:
     )
 
 
-def _draw(figure: CurveFigure, panel: CurvePanel) -> Figure:
+def curve_panel(figure: CurveFigure, panel: CurvePanel) -> Figure:
+    """One panel: a line a subject along the ordered levels."""
     from matplotlib.ticker import MaxNLocator
 
     with chart_style():

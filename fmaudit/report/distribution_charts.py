@@ -39,7 +39,7 @@ def distribution_charts(view: DistributionView) -> tuple[Markup, ...]:
     """One small drawing a panel, all on the same axes, each with its shares as text."""
     return tuple(
         inline_svg(
-            _draw(view, panel),
+            distribution_panel(view, panel),
             f"{view.anchor}-{place}",
             f"{view.title}: {panel.title}",
             _text(view, panel),
@@ -63,7 +63,8 @@ def _text(view: DistributionView, panel: DistributionPanel) -> str:
     return "; ".join(said)
 
 
-def _draw(view: DistributionView, panel: DistributionPanel) -> Figure:
+def distribution_panel(view: DistributionView, panel: DistributionPanel) -> Figure:
+    """One panel: an outline a subject over the bins of the score."""
     with chart_style():
         drawing = blank_figure(NARROW, _HEIGHT)
         axes = drawing.add_axes((_LEFT, 42 / _HEIGHT, _PLOT, (_HEIGHT - 72) / _HEIGHT))

@@ -18,7 +18,7 @@ WIDE, NARROW = 860, 340
 _PX_PER_INCH = 72
 # Colours that no one would choose, so that each can be replaced by the page's own variable.
 INK, MUTED, RULE, BASE, ADAPTED, REFERENCE, CHANGE, PAPER = (f"#0101{code:02x}" for code in range(1, 9))
-_VARIABLES = {
+VARIABLES = {
     INK: "--ink",
     MUTED: "--muted",
     RULE: "--rule",
@@ -116,7 +116,7 @@ def _inline(svg: str, name: str, title: str, description: str) -> str:
     inner = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', inner)
     inner = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", inner)
     inner = re.sub(r'xlink:href="#([^"]+)"', rf'href="#{name}-\1"', inner)
-    for color, variable in _VARIABLES.items():
+    for color, variable in VARIABLES.items():
         inner = inner.replace(color, f"var({variable})")
     head = (
         f'<svg role="img" aria-labelledby="{name}-title {name}-desc" {box.group(0) if box else ""}>'

@@ -39,7 +39,10 @@ def histogram_chart(histogram: Histogram, name: str) -> Chart:
     )
     title = "Items by number of models that fail on them"
     return Chart(
-        *(inline_svg(_bars(histogram, width), f"{name}-{width}", title, text) for width in (WIDE, NARROW))
+        *(
+            inline_svg(histogram_figure(histogram, width), f"{name}-{width}", title, text)
+            for width in (WIDE, NARROW)
+        )
     )
 
 
@@ -51,7 +54,7 @@ def curve_chart(curve: Curve, name: str) -> Chart:
     )
     return Chart(
         *(
-            inline_svg(_curve(curve, width), f"{name}-{width}", "Response by dose", text)
+            inline_svg(curve_figure(curve, width), f"{name}-{width}", "Response by dose", text)
             for width in (WIDE, NARROW)
         )
     )
@@ -68,7 +71,8 @@ def _plot(width: int) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _bars(histogram: Histogram, width: int) -> Figure:
+def histogram_figure(histogram: Histogram, width: int) -> Figure:
+    """Items by the number of models that fail on them, observed and if independent."""
     from matplotlib.ticker import MaxNLocator
 
     with chart_style():
@@ -94,7 +98,8 @@ def _bars(histogram: Histogram, width: int) -> Figure:
     return figure
 
 
-def _curve(curve: Curve, width: int) -> Figure:
+def curve_figure(curve: Curve, width: int) -> Figure:
+    """Response of a probe to each planted dose."""
     from matplotlib.ticker import MaxNLocator
 
     with chart_style():

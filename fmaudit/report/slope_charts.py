@@ -43,14 +43,15 @@ def slope_chart(slopes: Sequence[Slope]) -> Chart | None:
     return Chart(
         *(
             inline_svg(
-                _slopes(slopes, width), f"slope-{width}", "Headline numbers from base to adapted", text
+                slopes_figure(slopes, width), f"slope-{width}", "Headline numbers from base to adapted", text
             )
             for width in (WIDE, NARROW)
         )
     )
 
 
-def _slopes(slopes: Sequence[Slope], width: int) -> Figure:
+def slopes_figure(slopes: Sequence[Slope], width: int) -> Figure:
+    """One small panel a metric, from base to adapted."""
     columns = _COLUMNS[width]
     lines = -(-len(slopes) // columns)
     height = lines * _HEIGHT

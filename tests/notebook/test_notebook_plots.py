@@ -10,9 +10,9 @@ import pytest
 from fmaudit.api import Run
 from fmaudit.errors import UsageError
 from fmaudit.notebook.figures import palette
-from fmaudit.report.drawing import _VARIABLES
+from fmaudit.report.drawing import VARIABLES
 from tests.report.family_audit import family_factory, hostile_family
-from tests.report.report_audits import HOSTILE
+from tests.report.report_audits import HOSTILE, AuditFactory
 
 NAMED = {"forest": (), "slopes": (), "matrix": (), "severity": (), "failures": ("bias",), "doses": ()}
 DRAWN = {"svg", "title", "defs", "g", "path", "text", "tspan", "use", "clipPath", "rect", "pattern"}
@@ -42,7 +42,7 @@ def test_figure_is_bare_and_in_real_colours(drawn, name):
     figure = drawn[name]
     assert type(figure) is Figure
     svg = figure._repr_svg_()
-    assert not [placeholder for placeholder in _VARIABLES if placeholder in svg.lower()]
+    assert not [placeholder for placeholder in VARIABLES if placeholder in svg.lower()]
     assert palette()["--muted"] in svg
     assert figure.get_facecolor()[:3] == (1.0, 1.0, 1.0)
 
@@ -59,7 +59,7 @@ def test_drawing_again_brings_no_placeholder_back(drawn, tmp_path):
     figure.axes[0].set_ylim(-500, 900)
     figure.savefig(tmp_path / "again.svg")
     svg = (tmp_path / "again.svg").read_text()
-    assert not [placeholder for placeholder in _VARIABLES if placeholder in svg.lower()]
+    assert not [placeholder for placeholder in VARIABLES if placeholder in svg.lower()]
 
 
 def test_names_select(run):
@@ -118,3 +118,35 @@ def test_a_run_is_opened_without_pandas_and_matplotlib():
     code = "import sys, fmaudit.api; print(sorted({'pandas', 'matplotlib', 'torch'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+def test_charts_of_slices_and_scores_are_those_of_the_page(run, tmp_path):
+    from fmaudit.api import open_run
+    from tests.report.large_run import write_large_run
+
+    with pytest.raises(UsageError, match="open the run"):
+        Run(None, run.audit).plot.scores()
+    found = open_run(write_large_run(tmp_path / "run", items=200, audited=True))
+    for name in ("heatmaps", "scores"):
+        figures = getattr(found.plot, name)("bias")
+        assert figures
+        for figure in figures:
+            figure.savefig(tmp_path / "drawn.svg")
+            assert "<svg" in (tmp_path / "drawn.svg").read_text("utf-8")
+    with pytest.raises(UsageError, match="nothing to draw"):
+        found.plot.curves("bias")
+
+
+def test_curves_follow_ordered_slices():
+    made = AuditFactory({"base": "Base", "adapted": "Tuned"})
+    made.metric("memorization.x/rate", "Rate", headline=True)
+    for subject in ("base", "adapted"):
+        measurement = made.measure("memorization.x", "records", subject)
+        made.estimate(measurement, "memorization.x/rate", 0.4, 0.05)
+        for place, level in enumerate(("1", "4", "16", "64")):
+            made.estimate(
+                measurement, "memorization.x/rate", 0.1 + 0.2 * place, 0.05, slice={"repetitions": level}
+            )
+    figures = Run(Path("x"), made.build()).plot.curves()
+    assert figures
+    assert any("64" in text for text in texts(figures[0]))
