@@ -16,10 +16,15 @@ _POSIX_PATH = re.compile(r"(?:file://|(?<![\w.:/<]))/(?:[^\s/:'\"<>]+/)+([^\s/:'
 _WINDOWS_PATH = re.compile(r"\b[A-Za-z]:\\(?:[^\s\\:'\"<>]+\\)+([^\s\\:'\"<>]*)")
 _DIGEST = re.compile(r"^(?:sha256:)?([0-9a-f]{16,})$")
 _DIGEST_SHOWN = 12
+MAX_TEXT = 4000
+"""Characters of one text that a document shows."""
 
 
 def without_paths(audit: Audit) -> Audit:
-    """The audit with every absolute path in its strings cut down to its last component."""
+    """The audit as documents show it: absolute paths cut down to their last component, texts to a length.
+
+    No document is made for texts of a megabyte; ``audit.json`` holds them.
+    """
     return Audit.model_validate(_cut(audit.model_dump(mode="json", by_alias=True)))
 
 
@@ -168,6 +173,8 @@ def flat_pairs(values: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, 
 
 def _cut(value: Any) -> Any:
     if isinstance(value, str):
+        if len(value) > MAX_TEXT:
+            value = f"{value[:MAX_TEXT]} [{len(value) - MAX_TEXT:,} more characters]"
         return _WINDOWS_PATH.sub(r"\1", _POSIX_PATH.sub(r"\1", value))
     if isinstance(value, Mapping):
         return {_cut(key): _cut(item) for key, item in value.items()}
