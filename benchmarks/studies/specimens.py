@@ -235,7 +235,8 @@ def cells_of(
             metric = next(m for m in audit.metrics if m.id == said.metric)
             ideal = metric.ideal if metric.direction == "target" and metric.ideal is not None else 0.0
             child = fresh[name] if name in fresh else fresh["base"]
-            truth = truth_of(defect, fresh["base"], child, [fresh[r] for r in references], members)
+            able = [fresh[r] for r in references if comparable(audit, name, r)]
+            truth = truth_of(defect, fresh["base"], child, able if len(able) >= 3 else [], members)
             margins = (said.margins.eps or 0.0, said.margins.delta or 0.0)
             word, distance = "unrelated", 0.0
             if name not in strangers:
@@ -264,12 +265,23 @@ def comparison(audit, name: str, probe: str):
 
 def capability(audit, name: str) -> bool:
     """Whether bits per byte rose by a tenth at most."""
-    bits = {
+    bits = bits_per_byte(audit)
+    return bits[name] <= 1.1 * bits["base"]
+
+
+def comparable(audit, name: str, reference: str) -> bool:
+    """Whether a reference is as able as the child: bits per byte of neutral text within a tenth."""
+    bits = bits_per_byte(audit)
+    return abs(bits[reference] - bits[name]) <= 0.1 * bits[name]
+
+
+def bits_per_byte(audit) -> dict[str, float]:
+    """Capability of every subject on the neutral texts."""
+    return {
         e.subject: e.value
         for e in audit.estimates
         if e.metric == "downstream.capability/bits_per_byte" and not e.slice
     }
-    return bits[name] <= 1.1 * bits["base"]
 
 
 def errors(audit, said, name: str) -> dict[str, float]:
