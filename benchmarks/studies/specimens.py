@@ -352,6 +352,14 @@ def study(work: Path, count: int = FAMILIES, children: Sequence[str] = CHILDREN,
         return [cell for future in futures for cell in future.result()]
 
 
+def spent(work: Path, minutes: float) -> float:
+    """Minutes of this session and of those it went on from."""
+    path = work / "minutes.json"
+    before = json.loads(path.read_bytes()) if path.is_file() else []
+    path.write_text(json.dumps([*before, round(minutes, 1)]))
+    return sum(before) + minutes
+
+
 def main() -> None:
     """Run the study and write its tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -362,7 +370,7 @@ def main() -> None:
     chosen = parser.parse_args()
     begun = time.monotonic()
     cells = study(chosen.work, chosen.families, jobs=chosen.jobs)
-    minutes = (time.monotonic() - begun) / 60
+    minutes = spent(chosen.work, (time.monotonic() - begun) / 60)
     (chosen.work / "cells.json").write_text(json.dumps([asdict(cell) for cell in cells], indent=1))
     chosen.out.write_text(page(cells, chosen.families, PLANTED, minutes))
     print(summary(cells), f"{minutes:.1f} min")
