@@ -242,7 +242,7 @@ def grid(null_runs, power_runs, cover_runs):
         for count in LINEAGES:
             for rho in RHOS:
                 runs = null_runs if rho == 0 else power_runs
-                if spread == 0 and count in (3, 8):
+                if spread == 0:
                     runs = max(runs, cover_runs)
                 cells[rho, spread, count] = cell(rho, spread, count, runs)
     return cells

@@ -235,7 +235,8 @@ def cells_of(
             metric = next(m for m in audit.metrics if m.id == said.metric)
             ideal = metric.ideal if metric.direction == "target" and metric.ideal is not None else 0.0
             child = fresh[name] if name in fresh else fresh["base"]
-            truth = truth_of(defect, fresh["base"], child, [fresh[r] for r in references], members)
+            able = [fresh[r] for r in references if comparable(audit, name, r)]
+            truth = truth_of(defect, fresh["base"], child, able if len(able) >= 3 else [], members)
             margins = (said.margins.eps or 0.0, said.margins.delta or 0.0)
             word, distance = "unrelated", 0.0
             if name not in strangers:
@@ -264,12 +265,23 @@ def comparison(audit, name: str, probe: str):
 
 def capability(audit, name: str) -> bool:
     """Whether bits per byte rose by a tenth at most."""
-    bits = {
+    bits = bits_per_byte(audit)
+    return bits[name] <= 1.1 * bits["base"]
+
+
+def comparable(audit, name: str, reference: str) -> bool:
+    """Whether a reference is as able as the child: bits per byte of neutral text within a tenth."""
+    bits = bits_per_byte(audit)
+    return abs(bits[reference] - bits[name]) <= 0.1 * bits[name]
+
+
+def bits_per_byte(audit) -> dict[str, float]:
+    """Capability of every subject on the neutral texts."""
+    return {
         e.subject: e.value
         for e in audit.estimates
         if e.metric == "downstream.capability/bits_per_byte" and not e.slice
     }
-    return bits[name] <= 1.1 * bits["base"]
 
 
 def errors(audit, said, name: str) -> dict[str, float]:
@@ -340,6 +352,14 @@ def study(work: Path, count: int = FAMILIES, children: Sequence[str] = CHILDREN,
         return [cell for future in futures for cell in future.result()]
 
 
+def spent(work: Path, minutes: float) -> float:
+    """Minutes of this session and of those it went on from."""
+    path = work / "minutes.json"
+    before = json.loads(path.read_bytes()) if path.is_file() else []
+    path.write_text(json.dumps([*before, round(minutes, 1)]))
+    return sum(before) + minutes
+
+
 def main() -> None:
     """Run the study and write its tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -350,7 +370,7 @@ def main() -> None:
     chosen = parser.parse_args()
     begun = time.monotonic()
     cells = study(chosen.work, chosen.families, jobs=chosen.jobs)
-    minutes = (time.monotonic() - begun) / 60
+    minutes = spent(chosen.work, (time.monotonic() - begun) / 60)
     (chosen.work / "cells.json").write_text(json.dumps([asdict(cell) for cell in cells], indent=1))
     chosen.out.write_text(page(cells, chosen.families, PLANTED, minutes))
     print(summary(cells), f"{minutes:.1f} min")

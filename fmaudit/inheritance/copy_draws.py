@@ -14,6 +14,8 @@ from fmaudit.statistics.resampling import bootstrap_counts, chunks, resampled_we
 
 _STUDENTIZED_FROM = 10
 _DEGENERATE_SHARE = 0.005
+# What is left of a standard error of 0 after sums of products are subtracted from each other.
+_NO_ERROR = 1e-3
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,11 @@ def _ratio(sums: Floats) -> _Ratio:
 def ratio_limits(rows: Design, parts: Parts, level: float, draws: int, seed: int) -> Limits:
     """Bootstrap interval of the ratio, by drawing rows, clusters or several crossed factors.
 
-    One factor or none: bootstrap-t on the linearized standard error; a t interval
-    on that error where fewer than 10 clusters move the ratio. Crossed factors:
+    One factor or none: bootstrap-t on the linearized standard error. Where all but
+    all of the variance comes from fewer than 10 clusters, as with a child that
+    differs from its base on a few items, draws without any of these have no error
+    to divide by; that error then has the tails of a Poisson count of as many
+    events, or of t where those are longer. Crossed factors:
     the draws' own standard deviation with a t interval on Satterthwaite's degrees
     of freedom, as for rates.
     """
@@ -103,22 +108,39 @@ def ratio_limits(rows: Design, parts: Parts, level: float, draws: int, seed: int
     totals = np.column_stack([unit_sums(codes, rows.weights * f, units) for f in features.T])
     influence = unit_sums(codes, shares, units)
     se = float((influence**2).sum() * units / max(units - 1, 1)) ** 0.5
-    t, separation = _studentized(totals, draws, seed)
+    t, separation = _studentized(totals, se, draws, seed)
     tail, value = (1 - level) / 2, float(whole.value)
     apart = float(np.quantile(separation, tail, method="median_unbiased"))
     unit = "cluster" if rows.active else "item"
-    moving = int((np.abs(influence) > 1e-9 * np.abs(influence).max(initial=0.0)).sum()) if se > 1e-12 else 0
+    moving = _moving_units(influence) if se > 1e-12 else 0.0
     usable = np.isfinite(t)
     if moving >= _STUDENTIZED_FROM and (~usable).mean() <= _DEGENERATE_SHARE:
         low, high = np.quantile(t[usable], [tail, 1 - tail], method="median_unbiased")
         lower, upper = min(value - float(high) * se, value), max(value - float(low) * se, value)
         return Limits(value, lower, upper, apart, f"{unit} bootstrap-t")
-    half = critical(level, max(rows.effective_units() - 1, 1.0)) * se
-    return Limits(value, value - half, value + half, apart, f"{unit} linearized error, t interval")
+    half = max(critical(level, max(rows.effective_units() - 1, 1.0)), _few_events(moving, tail)) * se
+    return Limits(value, value - half, value + half, apart, f"{unit} linearized error, few clusters move it")
 
 
-def _studentized(totals: Floats, draws: int, seed: int) -> tuple[Floats, Floats]:
-    """Draws of the studentized ratio (NaN where the denominator is not positive) and of the separation."""
+def _moving_units(influence: Floats) -> float:
+    """How many equal clusters would have this variance of the squared influences: (sum q)^2 / sum q^2."""
+    squares = influence**2
+    return float(squares.sum() ** 2 / (squares**2).sum())
+
+
+def _few_events(count: float, tail: float) -> float:
+    """Distance of the exact upper limit of a Poisson count from the count, in its standard errors."""
+    from scipy.stats import gamma
+
+    return float((gamma.ppf(1 - tail, count + 1) - count) / count**0.5) if count > 0 else 0.0
+
+
+def _studentized(totals: Floats, error: float, draws: int, seed: int) -> tuple[Floats, Floats]:
+    """Draws of the studentized ratio and of the separation.
+
+    A studentized draw is NaN where its denominator is not positive, or its standard error is nothing
+    beside ``error``, that of the data.
+    """
     used = [c for c in range(8) if c not in (2, 6) or totals[:, 2].any()]
     first, second = np.triu_indices(len(used))
     twice = np.where(first == second, 1.0, 2.0)
@@ -132,7 +154,8 @@ def _studentized(totals: Floats, draws: int, seed: int) -> tuple[Floats, Floats]
         square = np.einsum("dk,dk,dk->d", c[:, first] * twice, c[:, second], sums[:, 9:])
         with np.errstate(divide="ignore", invalid="ignore"):
             se = np.sqrt(np.maximum(square, 0.0) * units / max(units - 1, 1)) / ratio.denominator
-            t = np.where(ratio.denominator > 0, (ratio.value - whole) / se, np.nan)
+            usable = (ratio.denominator > 0) & (se > _NO_ERROR * error)
+            t = np.where(usable, (ratio.value - whole) / se, np.nan)
         ts.append(t)
         separations.append(np.where(np.isfinite(ratio.separation), ratio.separation, -np.inf))
     return np.concatenate(ts), np.concatenate(separations)
