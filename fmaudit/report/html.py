@@ -71,7 +71,6 @@ def render_html(
             rows_commands=rows_commands,
             detectable=detectable_rows(index),
             reveal=reveal,
-            region=_RegionLabels(),
             style=Markup("".join(_shipped(name) for name in STYLES)),
             script=Markup(script),
             script_hash=_csp_hash(script),
@@ -137,6 +136,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_show,
     )
+    environment.globals["region"] = _RegionLabels()
     environment.filters["short"] = short_digest
     environment.filters["lines"] = _with_lines
     return environment

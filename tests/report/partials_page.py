@@ -55,6 +55,7 @@ def partials_page(
             value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)
         ),
     )
+    environment.globals["region"] = lambda label: label
     environment.filters["lines"] = lambda text: Markup.escape(visible(text, keep_lines=True))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("page").render(
