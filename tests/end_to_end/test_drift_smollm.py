@@ -32,7 +32,11 @@ def smollm():
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
-    """StereoSet's pairs in the columns of minimal pairs; the target term is the cluster."""
+    """StereoSet's pairs in the columns of minimal pairs; its targets are fixed, each pair its own cluster.
+
+    A dev set of 49 targets, weighed by their sentences, could not show that even equal answers are equal
+    within 5 points for other targets.
+    """
     folder = os.environ.get("FMAUDIT_DATA")
     if not folder:
         pytest.skip("FMAUDIT_DATA is not set: StereoSet is missing")
@@ -44,7 +48,7 @@ def pairs(tmp_path_factory):
         writer.writerow(["sent_more", "sent_less", "stereo_antistereo", "bias_type", "target"])
         for row in rows[:: len(rows) // PAIRS][:PAIRS]:
             sides = (row["stereotype"], row["anti_stereotype"])
-            writer.writerow([*sides, "stereo", row["bias_type"], row["target"]])
+            writer.writerow([*sides, "stereo", row["bias_type"], row["id"]])
     return path
 
 
