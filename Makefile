@@ -13,7 +13,7 @@ EXTRAS := offline,dev
 LM_EVAL := lm_eval==0.4.13 evaluate==0.4.6 pytablewriter==1.2.1 rouge-score==0.1.2 sacrebleu==2.6.0 \
   sqlitedict==2.1.0 word2number==1.1 more_itertools==11.2.1 dataproperty==1.1.1 mbstrdecoder==1.1.5 \
   pathvalidate==3.3.1 tabledata==1.3.5 tcolorpy==0.1.7 typepy==2.0.0 dill==0.4.1 absl-py==2.5.1 nltk==3.10.4 \
-  portalocker==4.4.2 tabulate==0.10.0 colorama==0.4.6 lxml chardet
+  portalocker==4.4.2 tabulate==0.10.0 colorama==0.4.6 lxml==6.1.3 chardet==7.7.0
 INSPECT := inspect_ai==0.3.285
 VENV := .venv
 BIN := $(VENV)/bin

@@ -114,7 +114,7 @@ def place_of(subject: str, number: Estimate | Comparison) -> Place:
 
 def source_of(audit: Audit, moment: int | None = None) -> ExportSource:
     """An audit ready to be exported."""
-    return ExportSource(without_paths(audit), digest_bytes(audit.to_bytes()), moment)
+    return ExportSource(without_paths(audit, longest=None), digest_bytes(audit.to_bytes()), moment)
 
 
 def gap(numbers: Numbers) -> str:

@@ -65,7 +65,7 @@ def model_card(audit: Audit, subject: str | None = None, options: CardOptions | 
     Raises UsageError for an unknown or ambiguous subject and for options a card cannot carry.
     """
     options = checked_options(options or CardOptions())
-    index = AuditIndex(without_paths(audit))
+    index = AuditIndex(without_paths(audit, longest=None))
     chosen = choose_subject(index.audit, subject)
     digest = audit_digest(audit)
     origin = origin_of(index, chosen, options)

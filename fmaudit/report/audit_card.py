@@ -178,7 +178,7 @@ def _reproducibility(index: AuditIndex) -> Signal:
     found = [(m, _unknown_settings(m)) for m in measured]
     missing = [f"{question_of(m).probe}: {', '.join(unknown)}" for m, unknown in found if unknown]
     whole = sum(not unknown for _, unknown in found)
-    word = "nothing measured" if not measured else "complete" if whole == len(measured) else "incomplete"
+    word = f"settings recorded: {whole} of {len(measured)}" if measured else "nothing measured"
     text = (
         f"{whole} of {len(measured)} measurements record seed, number type, items and requests, and what "
         "generates also temperature and length limit"

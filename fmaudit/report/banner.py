@@ -7,20 +7,21 @@ from dataclasses import dataclass
 
 from fmaudit.gate.verdict import NEEDED_CLUSTERS
 from fmaudit.report.findings import key_numbers
-from fmaudit.report.index import AuditIndex, Question
+from fmaudit.report.index import AuditIndex
 from fmaudit.report.numbers import status_of
+from fmaudit.report.presence import memorization_open, still_there
 from fmaudit.report.readings import (
-    ALPHA,
     BOTH_ALIKE,
     adapted_of,
     comparison_verdict,
     harms,
+    headline_changes,
     several_adapted,
     shown,
     subject_role,
 )
 from fmaudit.report.tones import SYMBOLS, Tone
-from fmaudit.report.verdict_words import DECIDED, association_note, defect_title, headline
+from fmaudit.report.verdict_words import DECIDED, association_note, decided, defect_title, headline
 from fmaudit.schema import Comparison, ContrastResult, Estimate
 
 NOTHING_CONCLUDED = "Nothing can be concluded from this run"
@@ -54,13 +55,14 @@ def banner(index: AuditIndex) -> Banner:
         return Banner("open", NOTHING_CONCLUDED, text, _size_reasons(index))
     gaps = _gaps(index)
     claims = _surviving(index)
-    groups = _groups(index, claims)
+    groups = _groups(index, _counted_once(index, claims))
     memorized = [
         claim for claim in claims if _family(index, claim) == "memorization" and _harmful(index, claim)
     ]
     if memorized:
         title, text = _memorization_title(index, memorized), _memorization_text(index, memorized)
-        return Banner("alert", title, f"{text} {_listed(index, groups, without=memorized)}".strip(), gaps)
+        text = f"{text} {_listed(index, groups, without=memorized)}".strip()
+        return Banner("alert", title, text, (*memorization_open(index), *gaps))
     if groups:
         text = f"{_listed(index, groups)} {association_note(index)}".strip()
         return Banner("alert", _defects_title(groups), text, gaps)
@@ -85,38 +87,26 @@ def _conclusive(index: AuditIndex) -> bool:
 
 
 def _surviving(index: AuditIndex) -> list[ContrastResult | Comparison]:
-    """Headline changes that Holm's step-down keeps at 5 %; without a p-value the interval decides.
+    """Headline changes that Holm's step-down keeps at 5 %; without a p-value the interval decides."""
+    return [candidate for candidate in headline_changes(index) if shown(index, candidate)]
 
-    A contrast within the adapted model counts only where its change from the base was not measured.
-    """
-    headlines = [contrast for contrast in index.audit.contrasts if contrast.headline]
-    changed = {
-        _asked(index, contrast) for contrast in headlines if contrast.kind == "difference_in_differences"
+
+def _counted_once(
+    index: AuditIndex, claims: Sequence[ContrastResult | Comparison]
+) -> list[ContrastResult | Comparison]:
+    """Claims without the contrasts whose number has a verdict of its own in the same model."""
+    said = {
+        (found.metric, index.question(found.measurement, found.metric), found.adapted)
+        for found in index.audit.comparisons
+        if headline(index, found) and decided(found) and found.verdict in DECIDED
     }
-    candidates: list[ContrastResult | Comparison] = [
-        contrast
-        for contrast in headlines
-        if contrast.kind == "difference_in_differences"
-        or (subject_role(index, contrast) == "adapted" and _asked(index, contrast) not in changed)
-    ]
-    candidates += [comparison for comparison in index.audit.comparisons if headline(index, comparison)]
-    tested = [candidate for candidate in candidates if candidate.p is not None]
-    kept = _holm([candidate.p or 0.0 for candidate in tested])
-    rejected = {candidate.id for candidate, keep in zip(tested, kept, strict=True) if not keep}
-    return [candidate for candidate in candidates if candidate.id not in rejected and shown(index, candidate)]
 
+    def told(claim: ContrastResult | Comparison) -> bool:
+        adapted = adapted_of(index, claim)
+        asked = claim.metric, index.question(claim.measurement, claim.metric)
+        return isinstance(claim, ContrastResult) and adapted is not None and (*asked, adapted.id) in said
 
-def _asked(index: AuditIndex, contrast: ContrastResult) -> tuple[str, Question]:
-    return contrast.metric, index.question(contrast.measurement, contrast.metric)
-
-
-def _holm(p_values: Sequence[float]) -> list[bool]:
-    kept = [False] * len(p_values)
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        if p_values[place] > ALPHA / (len(p_values) - rank):
-            break
-        kept[place] = True
-    return kept
+    return [claim for claim in claims if not told(claim)]
 
 
 def _groups(
@@ -205,7 +195,9 @@ def _memorization_title(index: AuditIndex, claims: Sequence[ContrastResult | Com
     ]
     base = [contrast for contrast in own if subject_role(index, contrast) == "base"]
     if base and not any(shown(index, contrast) and _harmful(index, contrast) for contrast in base):
-        return "The adapted model memorized its training data; the base model did not"
+        return (
+            "The adapted model memorized its training data; none was detected in the base on the same records"
+        )
     return "The adapted model shows memorization of its training data"
 
 
@@ -231,11 +223,12 @@ def _gaps(index: AuditIndex) -> tuple[str, ...]:
         if subject.role == "adapted" and False in (subject.lineage.verified, subject.lineage.from_base)
     ]
     gaps += [
-        f"{'Base and adapted' if card.count else 'Both'} models show it alike"
-        f"{f', {card.count}' if card.count else ''}: {card.title} (an association)."
+        f"{BOTH_ALIKE}{f', {card.count}' if card.count else ''}: {card.title}"
+        f"{f'; decision table: {card.table_words}' if card.table_words else ''}."
         for card in key_numbers(index)
         if card.word == BOTH_ALIKE
     ]
+    gaps += still_there(index)
     for state in ("unmeasured", "unmeasurable"):
         count = sum(measurement.state == state for measurement in measurements)
         if count:

@@ -17,9 +17,10 @@ from fmaudit.report.numbers import (
     quantity_text,
     span_text,
 )
-from fmaudit.report.readings import margins_text, side_value
+from fmaudit.report.outcomes import outcomes_of
+from fmaudit.report.readings import comparison_word, margins_text, side_value
 from fmaudit.report.tones import Tone
-from fmaudit.report.verdict_words import MARKS, defect_title
+from fmaudit.report.verdict_words import defect_title
 from fmaudit.schema import (
     Agreement,
     Comparison,
@@ -73,6 +74,7 @@ class CellDetail:
     adapted_value: str
     number: NumberView
     table: PairedTable | None
+    outcomes: tuple[str, str]
     groups: tuple[FactGroup, ...]
     references: tuple[ReferenceRow, ...]
 
@@ -81,7 +83,7 @@ def cell_detail(
     index: AuditIndex, found: Comparison, anchor: str, step: Comparison | None = None
 ) -> CellDetail:
     """The detail of one comparison; ``step`` is the same from the parent, where that is not the base."""
-    symbol, tone = MARKS[found.verdict]
+    word, symbol, tone = comparison_word(index, found)
     number = index.number(found, found.metric, found.measurement, difference=True)
     question = index.question(found.measurement, found.metric)
     groups = [
@@ -100,7 +102,7 @@ def cell_detail(
         subjects=(found.base, found.adapted),
         title=defect_title(index, found.metric),
         question=question.label,
-        word=found.verdict,
+        word=word,
         symbol=symbol,
         tone=tone,
         flags=tuple(found.flags),
@@ -109,6 +111,7 @@ def cell_detail(
         adapted_value=side_value(index, found, found.adapted_value),
         number=number,
         table=found.table,
+        outcomes=outcomes_of(index.metrics.get(found.metric), found),
         groups=tuple(group for group in groups if group.facts),
         references=_references(index, found.copy_fraction),
     )
@@ -263,13 +266,13 @@ def _step_facts(index: AuditIndex, step: Comparison | None) -> Facts:
     if step is None:
         return ()
     number = index.number(step, step.metric, step.measurement, difference=True)
-    symbol, _ = MARKS[step.verdict]
+    word, symbol, _ = comparison_word(index, step)
     before, after = (side_value(index, step, value) for value in (step.base_value, step.adapted_value))
     copied = step.copy_fraction
     return _kept(
         [
             ("parent", index.subject_label(step.base)),
-            ("verdict", f"{symbol} {step.verdict}"),
+            ("verdict", f"{symbol} {word}"),
             ("rates", f"{before} → {after}"),
             ("change", f"{number.value} ({number.simultaneous or number.plain_interval or 'no interval'})"),
             ("copy fraction", _copied_text(copied)),

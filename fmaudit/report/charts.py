@@ -26,7 +26,7 @@ from fmaudit.report.drawing import (
     chart_style,
     inline_svg,
 )
-from fmaudit.report.figures import CHANGE_PREFIX, ForestGroup, ForestPanel, ForestRow, rows_of
+from fmaudit.report.figures import CHANGE_PREFIX, CHANGE_SUFFIX, ForestGroup, ForestPanel, ForestRow, rows_of
 from fmaudit.report.slope_charts import slope_chart as slope_chart
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ MANY_SUBJECTS = 6
 """More models than this, and a chart becomes small multiples."""
 MAX_ROWS = 24
 _ROW, _TITLE, _AXIS, _GAP = 20, 24, 40, 10
+_TITLE_LINES = 4
 _MARKS = {
     "base": (BASE, "o", False),
     "adapted": (ADAPTED, "o", True),
@@ -63,7 +64,7 @@ class Layout:
 
 
 WIDE_LAYOUT = Layout(WIDE, 0.16, 0.68, 96, 20, 6)
-NARROW_LAYOUT = Layout(NARROW, 0.16, 0.48, 46, 9, 3)
+NARROW_LAYOUT = Layout(NARROW, 0.27, 0.38, 46, 14, 3)
 SMALL_LAYOUT = Layout(NARROW, 0.29, 0.5, 44, 15, 3)
 
 
@@ -196,7 +197,6 @@ def _small(panel: ForestPanel, group: ForestGroup) -> ForestPanel:
     rows = tuple(
         replace(
             row,
-            label=row.label.removeprefix("Change ") if row.mark == "change" else row.label,
             text=row.text.replace(unit, "") if panel.unit else row.text,
         )
         for row in group.rows
@@ -221,9 +221,7 @@ def _panel_height(panel: ForestPanel, layout: Layout) -> float:
 
 
 def _title_lines(group: ForestGroup, layout: Layout) -> list[str]:
-    if layout.width == WIDE:
-        return [textwrap.shorten(group.title, layout.title, placeholder="…")]
-    return textwrap.wrap(textwrap.shorten(group.title, 2 * layout.title, placeholder="…"), layout.title)[:3]
+    return textwrap.wrap(group.title, layout.title, max_lines=_TITLE_LINES, placeholder="…") or [""]
 
 
 def _title_height(group: ForestGroup, layout: Layout) -> float:
@@ -323,10 +321,20 @@ def _draw_row(axes: Axes, row: ForestRow, y: float, layout: Layout) -> None:
         markeredgewidth=2,
         linestyle="none",
     )
-    label = row.label if len(row.label) <= layout.label else row.label[: layout.label - 1] + "…"
+    label = _fitted(row.label, layout.label)
     start = -layout.left / layout.plot
     axes.text(start, y, label, transform=across, va="center", color=MUTED, fontsize=11.5)
     axes.text(1.03, y, row.text, transform=across, va="center", color=INK, fontsize=11.5)
+
+
+def _fitted(label: str, most: int) -> str:
+    """A label cut to so many characters; the mark of a change stays, and the end that tells kin apart."""
+    if len(label) <= most:
+        return label
+    if not label.endswith(CHANGE_SUFFIX):
+        return label[: most - 1] + "…"
+    name = label.removesuffix(CHANGE_SUFFIX)
+    return name[: max(1, most - len(CHANGE_SUFFIX) - 3)] + "…" + name[-2:] + CHANGE_SUFFIX
 
 
 def _limits(panel: ForestPanel) -> tuple[float, float]:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from fmaudit.report.index import AuditIndex, levels_text
 from fmaudit.report.numbers import NumberView
+from fmaudit.report.outcomes import outcomes_of
 from fmaudit.report.readings import comparison_verdict, margins_text, side_value
 from fmaudit.report.tones import SYMBOLS, Tone
+from fmaudit.report.verdict_words import decided
 from fmaudit.schema import Comparison, PairedTable
-
-FAILS = ("fails", "passes")
-OCCURS = ("yes", "no")
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,8 @@ class ComparisonRow:
     """Base against adapted on the same items.
 
     ``outcomes`` names the two outcomes of ``table``: a defect and none, or
-    whether it occurs where no direction is better.
+    whether it occurs where no direction is better. ``claim`` is the verdict,
+    empty where none was reached.
     """
 
     metric: str
@@ -45,7 +45,7 @@ class ComparisonRow:
     @property
     def reading(self) -> str:
         """The word, and the verdict where it says something else."""
-        same = self.word.lower() == self.claim.lower()
+        same = self.claim.lower() in ("", self.word.lower())
         return self.word if same else f"{self.word}; {self.claim}"
 
 
@@ -74,7 +74,6 @@ def comparison_row(index: AuditIndex, comparison: Comparison) -> ComparisonRow:
     tone, word = comparison_verdict(index, comparison)
     adapted = index.subject_label(comparison.adapted)
     parent = f", step from {index.subject_label(comparison.base)}"
-    metric = index.metrics.get(comparison.metric)
     return ComparisonRow(
         metric=index.metric_title(comparison.metric),
         slice=levels_text(comparison.slice),
@@ -83,10 +82,10 @@ def comparison_row(index: AuditIndex, comparison: Comparison) -> ComparisonRow:
         adapted_value=side_value(index, comparison, comparison.adapted_value),
         number=index.number(comparison, comparison.metric, comparison.measurement, difference=True),
         table=comparison.table,
-        outcomes=OCCURS if metric is None or metric.direction == "none" else FAILS,
+        outcomes=outcomes_of(index.metrics.get(comparison.metric), comparison),
         tone=tone,
         word=word,
-        claim=comparison.verdict,
+        claim=comparison.verdict if decided(comparison) else "",
         margins=margins_text(comparison.margins),
         flags=tuple(comparison.flags),
     )

@@ -63,7 +63,7 @@ class ScoreSample:
 
 @dataclass(frozen=True)
 class DistributionRow:
-    """One model in the table behind a drawing."""
+    """One model in the table behind a drawing; ``at``: JSON pointer of its headline rate."""
 
     label: str
     role: str
@@ -74,6 +74,7 @@ class DistributionRow:
     beyond: str
     interval: str
     reason: str
+    at: str = ""
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def _view(index: AuditIndex, sample: ScoreSample, anchor: str) -> DistributionVi
     ]
     measured = index.measurements.get(sample.measurement)
     asked = question_of(measured).label if measured else ""
-    threshold = None if sample.threshold is None else f"{sample.threshold:g} {sample.unit}".strip()
+    threshold = None if sample.threshold is None else f"{sample.threshold:.4g} {sample.unit}".strip()
     return DistributionView(
         anchor=anchor,
         title=terminal(sample.title or sample.measure),
@@ -206,6 +207,7 @@ def _panels(lines: Sequence[StepLine]) -> tuple[tuple[DistributionPanel, ...], i
 def _row(index: AuditIndex, sample: ScoreSample, found: SubjectScores) -> DistributionRow:
     subject = index.subjects.get(found.subject)
     scale = Scale(1.0, sample.unit, False)
+    interval, at = _defect_rate(index, sample, found.subject)
     digits = [f"{value:.3g}".replace("-", "\u2212") for value in found.middle] if found.middle else []
     return DistributionRow(
         label=terminal(index.subject_label(found.subject)),
@@ -219,16 +221,17 @@ def _row(index: AuditIndex, sample: ScoreSample, found: SubjectScores) -> Distri
             if found.judged
             else "not judged"
         ),
-        interval=_defect_rate(index, sample, found.subject),
+        interval=interval,
         reason=terminal(found.reason),
+        at=at,
     )
 
 
-def _defect_rate(index: AuditIndex, sample: ScoreSample, subject: str) -> str:
-    """The headline rate of the same measurement with its interval: the shares here are plain counts."""
+def _defect_rate(index: AuditIndex, sample: ScoreSample, subject: str) -> tuple[str, str]:
+    """The headline rate of the same measurement and its place: the shares here are plain counts."""
     measured = index.measurements.get(sample.measurement)
     if measured is None:
-        return ""
+        return "", ""
     question = question_of(measured)
     for (owner, asked, metric), estimate in index.estimates.items():
         info = index.metrics.get(metric)
@@ -236,9 +239,10 @@ def _defect_rate(index: AuditIndex, sample: ScoreSample, subject: str) -> str:
             number = index.number(estimate, metric, estimate.measurement, difference=False)
             open_ = "" if number.conclusive else " ◇"
             if number.has_value:
-                return terminal(f"{number.value} ({number.plain_interval or 'no interval'}){open_}")
-            return terminal(f"{number.status}: {number.reason}")
-    return ""
+                said = f"{number.value} ({number.plain_interval or number.interval}){open_}"
+                return terminal(said), number.at
+            return terminal(f"{number.status}: {number.reason}"), number.at
+    return "", ""
 
 
 def _bins(sample: ScoreSample, subjects: Sequence[SubjectScores]) -> tuple[BinRow, ...]:

@@ -58,7 +58,7 @@ def _text(view: DistributionView, panel: DistributionPanel) -> str:
             above = sum(
                 part for part, low in zip(line.shares, view.edges, strict=False) if low >= view.threshold
             )
-            text += f"; in bins from {view.threshold:g} on, {share(min(above, 1.0))}"
+            text += f"; in bins from {view.threshold:.4g} on, {share(min(above, 1.0))}"
         said.append(text)
     return "; ".join(said)
 
@@ -75,7 +75,7 @@ def distribution_panel(view: DistributionView, panel: DistributionPanel) -> Figu
         axes.set_ylim(0, top)
         _ticks(axes, top)
         if view.threshold is not None and view.edges[0] < view.threshold < view.edges[-1]:
-            axes.plot([view.threshold] * 2, [0, top], color=INK, linewidth=1, linestyle=(0, (3, 3)))
+            axes.plot([view.threshold] * 2, [0, top], color=INK, linewidth=1, linestyle=(0, (1, 2)))
             axes.text(view.threshold, top, " defect →", color=INK, fontsize=10, va="bottom", ha="left")
         for line in panel.lines:
             _outline(axes, view.edges, line)

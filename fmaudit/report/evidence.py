@@ -19,12 +19,14 @@ class EvidenceSample:
     Each row may hold: ``subject`` (its label), ``item_id``, ``sample``, ``outcome``
     (0, 1 or None), ``severity`` (float or None), ``text`` (generated text, or
     None where the probe generates none) and ``reason`` (why it is invalid).
-    ``total`` is how many rows the probe has.
+    ``total`` is how many rows the probe has; ``binary`` False says that it has no
+    outcome of 0 or 1 at all.
     """
 
     probe: str
     rows: Sequence[Mapping[str, object]]
     total: int = 0
+    binary: bool = True
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,12 @@ class ExampleView:
 
 @dataclass(frozen=True)
 class EvidenceView:
-    """The examples of one probe."""
+    """The examples of one probe; ``chosen``: which they are, in words."""
 
     probe: str
     total: str
     examples: tuple[ExampleView, ...]
+    chosen: str = "the most severe"
 
 
 def evidence_views(samples: Sequence[object] | None, *, reveal: bool) -> tuple[EvidenceView, ...]:
@@ -54,28 +57,38 @@ def evidence_views(samples: Sequence[object] | None, *, reveal: bool) -> tuple[E
         EvidenceView(
             sample.probe,
             f"{max(sample.total, len(sample.rows)):,}",
-            tuple(_example(row, reveal) for row in sample.rows[:MAX_EXAMPLES]),
+            tuple(_example(row, reveal, binary=sample.binary) for row in sample.rows[:MAX_EXAMPLES]),
+            _chosen(sample),
         )
         for sample in samples or ()
         if isinstance(sample, EvidenceSample) and sample.rows
     )
 
 
-def _example(row: Mapping[str, object], reveal: bool) -> ExampleView:
+def _chosen(sample: EvidenceSample) -> str:
+    graded = any(severity_text(row.get("severity")) != "—" for row in sample.rows)
+    if sample.binary:
+        return "defects first, the most severe first" if graded else "defects first"
+    return "the most severe" if graded else "the first ones: they have neither outcome nor severity"
+
+
+def _example(row: Mapping[str, object], reveal: bool, *, binary: bool) -> ExampleView:
     text = row.get("text")
     sample = row.get("sample")
     return ExampleView(
         subject=str(row.get("subject", "")),
         item=str(row.get("item_id", "")) + (f", sample {sample}" if sample not in (None, 0) else ""),
-        outcome=_outcome(row),
+        outcome=_outcome(row, binary),
         severity=severity_text(row.get("severity")),
         text=shown_text(text, reveal),
         revealed=reveal and text is not None,
     )
 
 
-def _outcome(row: Mapping[str, object]) -> str:
+def _outcome(row: Mapping[str, object], binary: bool) -> str:
     outcome = row.get("outcome")
+    if not binary:
+        return "not applicable"
     if outcome is None or outcome != outcome:
         return f"invalid: {row.get('reason') or 'no reason recorded'}"
     return (

@@ -90,6 +90,7 @@ class EncodedRows:
 
     ``payload``: base64 of gzip of :func:`pack`. ``held`` of ``total`` rows are in it; where that is a part,
     ``seed`` chose it and ``least`` items of every kind of change are kept. ``gaps``: what could not be read.
+    ``unlisted``: by probe, rows of the evidence that are no items of their own and that ``total`` leaves out.
     """
 
     payload: str
@@ -101,6 +102,7 @@ class EncodedRows:
     seed: int = 0
     least: int = 0
     gaps: tuple[str, ...] = ()
+    unlisted: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,12 +140,25 @@ def explorer_view(
 
 def _scope(found: EncodedRows) -> str:
     held, total = f"{found.held:,}", f"{found.total:,}"
+    left = sum(count for _, count in found.unlisted)
+    apart = "".join(
+        f" Of the {found.total + left:,} rows of the evidence, {left:,} are not listed and not counted here: "
+        + ", ".join(f"{count:,} of {probe}" for probe, count in found.unlisted)
+        + ", which serve as the reference that other rows are scored against."
+        for _ in found.unlisted[:1]
+    )
     if found.held == found.total:
-        return f"This page holds all {total} rows of the run."
+        if found.gaps:
+            return f"This page holds all {total} rows that could be read.{apart}"
+        return f"This page holds all {total} rows{' that are items' if left else ' of the run'}.{apart}"
     return (
-        f"This page holds {held} of {total} rows: a sample of items, drawn with seed {found.seed} at one "
-        f"rate from every kind of change, at least {found.least} items of each. It serves to look at items, "
-        "not to count them: every number of the report is computed from all rows."
+        apart.lstrip()
+        + (" " if apart else "")
+        + (
+            f"This page holds {held} of {total} rows: a sample of items, drawn with seed {found.seed} at one "
+            f"rate from every kind of change, at least {found.least} items of each. It serves to look at "
+            "items, not to count them: every number of the report is computed from all rows."
+        )
     )
 
 

@@ -62,6 +62,7 @@ def encoded_rows(rows: RunRows, audit: Audit, limit: int = MAX_PAYLOAD) -> Encod
     keys = dict.fromkeys(key for subject, key in rows.records if subject in order)
     reasons: dict[str, int] = {"": 0}
     measurements, gaps = [], []
+    unlisted: dict[str, int] = {}
     for key in keys:
         sides = []
         for place, subject in enumerate(order):
@@ -69,6 +70,7 @@ def encoded_rows(rows: RunRows, audit: Audit, limit: int = MAX_PAYLOAD) -> Encod
                 continue
             try:
                 sides.append(_side(rows, subject, key, place))
+                _count_unlisted(rows, subject, key, sides[-1], unlisted)
             except FmauditError as error:
                 gaps.append(str(error))
         if sides:
@@ -85,7 +87,16 @@ def encoded_rows(rows: RunRows, audit: Audit, limit: int = MAX_PAYLOAD) -> Encod
         seed=rows.seed,
         least=LEAST,
         gaps=tuple(gaps),
+        unlisted=tuple(sorted(unlisted.items())),
     )
+
+
+def _count_unlisted(rows: RunRows, subject: str, key: str, side: _Side, unlisted: dict[str, int]) -> None:
+    """Adds the rows of the evidence that finishing the probe used up, such as reference sequences."""
+    left = rows.table(subject, key).num_rows - int(side.columns.asked.sum())
+    if left > 0:
+        probe = rows.records[subject, key]["probe"]
+        unlisted[probe] = unlisted.get(probe, 0) + left
 
 
 def _names(audit: Audit) -> AuditIndex:

@@ -19,6 +19,7 @@ Limits: TypeAlias = Mapping[str, tuple[float, Literal["max", "min"]]]
 """By metric: a policy's limit in the metric's own unit, and whether it is the most or the least allowed."""
 
 CHANGE_PREFIX = "Change from base: "
+CHANGE_SUFFIX = ", change"
 _ORDER = ("adapted", "base", "reference", "change")
 
 
@@ -120,6 +121,7 @@ def _key(kind: Kind, metric: MetricInfo | None, scale: Scale) -> _Key:
 def _contrasts(index: AuditIndex) -> list[tuple[_Key, ForestGroup]]:
     groups: dict[tuple[str, str], list[ForestRow]] = {}
     keys: dict[tuple[str, str], _Key] = {}
+    titles: dict[tuple[str, str], str] = {}
     several = _repeated_titles(index)
     for contrast in index.audit.contrasts:
         if not contrast.headline or not contrast.terms:
@@ -127,12 +129,11 @@ def _contrasts(index: AuditIndex) -> list[tuple[_Key, ForestGroup]]:
         metric = index.metrics.get(contrast.metric)
         plus, minus = contrast_levels(contrast)
         question = index.question(contrast.measurement, contrast.metric)
-        title = f"{index.metric_title(contrast.metric)}: {plus} minus {minus}"
-        place = (
-            title + (f" ({question.label})" if contrast.metric in several else ""),
-            question.label,
-        )
+        place = (f"{contrast.metric}: {plus} minus {minus}", question.label)
         change = contrast.kind == "difference_in_differences"
+        if place not in titles or not change:
+            title = contrast.title or f"{index.metric_title(contrast.metric)}: {plus} minus {minus}"
+            titles[place] = title + (f" ({question.label})" if contrast.metric in several else "")
         subject = index.subjects.get(contrast.terms[0].subject)
         mark = "change" if change else subject.role if subject else "reference"
         label = _change_label(index, contrast) if change else _label(index, contrast.terms[0].subject)
@@ -144,7 +145,7 @@ def _contrasts(index: AuditIndex) -> list[tuple[_Key, ForestGroup]]:
         (
             keys[place],
             ForestGroup(
-                terminal(place[0]), tuple(sorted(rows, key=lambda row: _ORDER.index(row.mark))), None
+                terminal(titles[place]), tuple(sorted(rows, key=lambda row: _ORDER.index(row.mark))), None
             ),
         )
         for place, rows in groups.items()
@@ -263,7 +264,7 @@ def _label(index: AuditIndex, subject: str) -> str:
 
 def _change_label(index: AuditIndex, contrast: ContrastResult) -> str:
     adapted = adapted_of(index, contrast)
-    return f"Change {adapted.name}" if adapted is not None and several_adapted(index) else "Change"
+    return f"{adapted.name}{CHANGE_SUFFIX}" if adapted is not None and several_adapted(index) else "Change"
 
 
 def _repeated_titles(index: AuditIndex) -> set[str]:

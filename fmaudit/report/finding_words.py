@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from fmaudit.report.index import AuditIndex
 from fmaudit.report.numbers import NumberView, status_of
 from fmaudit.report.readings import (
+    AFTER_CORRECTION,
+    DISAGREE,
     comparison_verdict,
     contrast_levels,
     harms,
+    nominally_shown,
     shown,
     side_value,
     subject_role,
+    unclear,
 )
 from fmaudit.report.tones import Tone
-from fmaudit.report.verdict_words import MARKS, is_defect
+from fmaudit.report.verdict_words import MARKS, decided, is_defect
 from fmaudit.schema import Comparison, ContrastResult, Verdict
 
 _SENTENCES: dict[Verdict, str] = {
@@ -45,11 +49,12 @@ _SENTENCES: dict[Verdict, str] = {
 def comparison_reading(index: AuditIndex, found: Comparison) -> tuple[str, str, Tone]:
     """Word, mark and tone of a comparison.
 
-    The verdict where the number is a defect, so that every part of the report uses one word; else whether
-    it is higher or lower. A harmful change that is shown stays an alert whatever its word.
+    The verdict where the number is a defect and a verdict was reached, so that every part of the report
+    uses one word; else whether it is higher or lower. A harmful change that is shown stays an alert
+    whatever its word.
     """
     tone, word = comparison_verdict(index, found)
-    if is_defect(index.metrics.get(found.metric)):
+    if decided(found) and is_defect(index.metrics.get(found.metric)):
         mark, own = MARKS[found.verdict]
         return found.verdict, mark, "alert" if "alert" in (tone, own) else own
     if status_of(found, partial=index.partial(found.measurement)) != "measured":
@@ -63,7 +68,7 @@ def comparison_sentence(index: AuditIndex, found: Comparison) -> str:
     change = (
         f"{side_value(index, found, found.base_value)} to {side_value(index, found, found.adapted_value)}"
     )
-    if is_defect(index.metrics.get(found.metric)):
+    if decided(found) and is_defect(index.metrics.get(found.metric)):
         text = _SENTENCES[found.verdict].format(adapted="\0", change=change)
         if text.startswith("\0"):
             adapted = adapted[0].upper() + adapted[1:]
@@ -74,8 +79,11 @@ def comparison_sentence(index: AuditIndex, found: Comparison) -> str:
         return said
     if found.value is None or status_of(found, partial=index.partial(found.measurement)) != "measured":
         return f"Nothing is settled about {adapted} here."
+    if unclear(index, found):
+        return f"Interval and test disagree on whether {adapted} changed from its base ({change})."
     if not shown(index, found):
-        return f"No change from the base is shown in {adapted} ({change})."
+        after = f" {AFTER_CORRECTION} for many numbers" if nominally_shown(index, found) else ""
+        return f"No change from the base is shown in {adapted}{after} ({change})."
     way = "Higher" if found.value > 0 else "Lower"
     return f"{way} in {adapted} than in its base: {change}."
 
@@ -86,8 +94,13 @@ def contrast_reading(index: AuditIndex, found: ContrastResult) -> tuple[str, str
     if status != "measured":
         return ("inconclusive", "?", "open") if status == "inconclusive" else (status, "✕", "open")
     change = found.kind == "difference_in_differences"
+    if unclear(index, found):
+        return DISAGREE.lower(), "?", "open"
     if not shown(index, found):
-        return ("no change shown" if change else "no difference shown"), "○", "calm"
+        word = "no change shown" if change else "no difference shown"
+        if nominally_shown(index, found):
+            return f"{word} {AFTER_CORRECTION}", "◇", "open"
+        return word, "○", "calm"
     if change:
         return ("gap grew", "▲", "alert") if harms(index, found) else ("gap moved", "◐", "calm")
     if subject_role(index, found) == "base":
@@ -101,15 +114,19 @@ def contrast_sentence(index: AuditIndex, found: ContrastResult) -> str:
     model = index.model_phrase(found.terms[0].subject) if found.terms else "the model"
     word = contrast_reading(index, found)[0]
     gap = f"The gap between {plus} and {minus} items"
+    if word == DISAGREE.lower():
+        return f"Interval and test disagree on {gap[0].lower()}{gap[1:]} in {model}."
+    after = f", {AFTER_CORRECTION} for many numbers" if word.endswith(AFTER_CORRECTION) else ""
+    word = word.removesuffix(f" {AFTER_CORRECTION}")
     if found.kind == "difference_in_differences":
         said = {
             "gap grew": f"{gap} grew from the base to {model}.",
             "gap moved": f"{gap} moved from the base to {model}.",
-            "no change shown": f"{gap} did not change detectably in {model}.",
+            "no change shown": f"{gap} did not change detectably in {model}{after}.",
         }
     else:
         said = dict.fromkeys(("gap shown", "gap in the base"), f"{plus} and {minus} items differ in {model}.")
-        said["no difference shown"] = f"{plus} and {minus} items do not differ detectably in {model}."
+        said["no difference shown"] = f"{plus} and {minus} items do not differ detectably in {model}{after}."
     return said.get(word, f"Too little was asked to tell {plus} from {minus} items in {model}.")
 
 

@@ -6,15 +6,26 @@ from collections.abc import Sequence
 
 from fmaudit.report.index import AuditIndex, Question
 from fmaudit.report.key_cards import KeyNumber, Statement, basis_of, size_of, toned, topic_of
-from fmaudit.report.key_tables import GREW, comparison_table, contrast_table, estimate_table, tabled
+from fmaudit.report.key_tables import (
+    GREW,
+    comparison_table,
+    contrast_table,
+    estimate_table,
+    table_words,
+    tabled,
+)
 from fmaudit.report.numbers import NumberView, magnitude, scale_of, status_of
 from fmaudit.report.readings import (
+    AFTER_CORRECTION,
     BOTH_ALIKE,
+    DISAGREE,
     comparison_verdict,
     contrast_levels,
     harms,
+    nominally_shown,
     shown,
     subject_role,
+    unclear,
 )
 from fmaudit.report.tones import Tone
 from fmaudit.report.verdict_words import headline
@@ -70,6 +81,7 @@ def _contrast_card(index: AuditIndex, group: Sequence[ContrastResult]) -> KeyNum
         toned(tone, word),
         statements,
         basis_of(index, first),
+        table_words=table_words(index, first) if word == BOTH_ALIKE else "",
     )
 
 
@@ -90,22 +102,28 @@ def _contrast_statement(index: AuditIndex, contrast: ContrastResult) -> Statemen
         return Statement(f"{place}: {view.status}", "", f"({view.reason or 'no reason recorded'}).", "")
     if not view.conclusive:
         lead = f"{place}, too little was asked to tell {plus} from {minus} items:"
-        return Statement(lead, view.value, sharing(view, with_p=False) + ".", size_of(view), view.at)
+        rest = sharing(view, with_p=False) + "."
+        return Statement(lead, view.value, rest, size_of(view), view.at, place)
+    if unclear(index, contrast):
+        lead = f"{place}, interval and test disagree:"
+        return Statement(lead, view.value, sharing(view) + ".", size_of(view), view.at, place)
     if not shown(index, contrast):
+        after = f" {AFTER_CORRECTION} for many numbers" if nominally_shown(index, contrast) else ""
         unseen = (
-            "this gap did not change detectably:"
+            f"this gap did not change detectably{after}:"
             if contrast.kind != "within_subject"
-            else (f"{plus} and {minus} items do not differ detectably:")
+            else (f"{plus} and {minus} items do not differ detectably{after}:")
         )
-        return Statement(f"{place}, {unseen}", view.value, sharing(view) + ".", size_of(view), view.at)
+        lead = f"{place}, {unseen}"
+        return Statement(lead, view.value, sharing(view) + ".", size_of(view), view.at, place)
     if contrast.kind == "within_subject":
         scale = scale_of(index.metrics.get(contrast.metric), difference=True)
         side = "above" if (contrast.value or 0.0) > 0 else "below"
         size = magnitude(contrast.value or 0.0, contrast, scale)
-        return Statement(
-            f"{place}, {plus} items lie", size, f"{side} {minus} items {sharing(view)}.", size_of(view)
-        )
-    return Statement(f"{place}, this gap changed by", view.value, sharing(view) + ".", size_of(view), view.at)
+        rest = f"{side} {minus} items {sharing(view)}."
+        return Statement(f"{place}, {plus} items lie", size, rest, size_of(view), view.at, place)
+    lead = f"{place}, this gap changed by"
+    return Statement(lead, view.value, sharing(view) + ".", size_of(view), view.at, place)
 
 
 def _contrast_verdict(index: AuditIndex, group: Sequence[ContrastResult]) -> tuple[Tone, str]:
@@ -116,6 +134,10 @@ def _contrast_verdict(index: AuditIndex, group: Sequence[ContrastResult]) -> tup
         harmful = any(shown(index, contrast) and harms(index, contrast) for contrast in deciding)
         word = GREW if change and harmful else "Difference shown"
         return ("alert" if harmful else "calm"), word
+    if any(unclear(index, contrast) for contrast in deciding):
+        return "open", DISAGREE
+    if any(nominally_shown(index, contrast) for contrast in deciding):
+        return "open", f"No {'change' if change else 'difference'} shown {AFTER_CORRECTION}"
     if change and own and all(shown(index, contrast) for contrast in own):
         return "calm", BOTH_ALIKE
     conclusive = any(

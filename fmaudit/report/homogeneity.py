@@ -56,8 +56,8 @@ def _view(index: AuditIndex, found: Homogenization) -> HomogenizationView:
         subjects=_names(index, found.subjects),
         controls=_names(index, found.control_subjects),
         n=f"{found.n:,}",
-        observed=figure_text(found.observed, SHARE),
-        expected=figure_text(found.expected, SHARE),
+        observed=_point(found.observed, found.n),
+        expected=_point(found.expected, found.n),
         ratio=quantity_text(found.ratio),
         control_ratio=(
             quantity_text(found.control_ratio)
@@ -65,7 +65,11 @@ def _view(index: AuditIndex, found: Homogenization) -> HomogenizationView:
             else f"no unrelated control: {found.control_ratio.reason or 'no reference was measured'}"
         ),
         family_effect=quantity_text(found.family_effect),
-        group_forms=tuple((name, figure_text(value)) for name, value in sorted(found.group_forms.items())),
+        group_forms=tuple(
+            (name, figure_text(value))
+            for name, value in sorted(found.group_forms.items())
+            if value is not None
+        ),
         reason=found.reason,
         rows=tuple(
             FailureRow(str(count), share(seen), share(independent))
@@ -78,6 +82,11 @@ def _view(index: AuditIndex, found: Homogenization) -> HomogenizationView:
         ),
         at=index.place(found),
     )
+
+
+def _point(value: float | None, n: int) -> str:
+    """A share of these items: a figure of the items at hand, which claims no interval."""
+    return f"{figure_text(value, SHARE)} of {n:,} items" if value is not None else "not computed"
 
 
 def _question(index: AuditIndex, found: Homogenization) -> str:

@@ -45,14 +45,16 @@ def render_html(
     evidence: Sequence[object] | None = None,
     reveal: bool = False,
     gates: Sequence[Mapping[str, Any]] = (),
+    digest: str | None = None,
 ) -> str:
     """The whole page. The same audit, evidence and gate records give the same bytes.
 
     ``evidence``: samples of every kind, as :mod:`fmaudit.report.examples` makes them. ``reveal`` prints
     generated text, inert and folded; otherwise only its length is shown. ``gates``: records of ``gate/``.
+    ``digest``: of the bytes that ``audit`` was read from.
     """
     index = AuditIndex(without_paths(audit))
-    view = report_view(audit)
+    view = report_view(audit, digest)
     findings = finding_views(index, gates, controls_by_probe(audit))
     script = "".join(_shipped(name) for name in SCRIPTS)
     return (

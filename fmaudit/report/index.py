@@ -20,12 +20,13 @@ MAX_TEXT = 4000
 """Characters of one text that a document shows."""
 
 
-def without_paths(audit: Audit) -> Audit:
+def without_paths(audit: Audit, longest: int | None = MAX_TEXT) -> Audit:
     """The audit as documents show it: absolute paths cut down to their last component, texts to a length.
 
-    No document is made for texts of a megabyte; ``audit.json`` holds them.
+    No document is made for texts of a megabyte; ``audit.json`` holds them. ``longest``: None keeps all,
+    for documents that cut by themselves.
     """
-    return Audit.model_validate(_cut(audit.model_dump(mode="json", by_alias=True)))
+    return Audit.model_validate(_cut(audit.model_dump(mode="json", by_alias=True), longest))
 
 
 def short_digest(digest: object) -> str:
@@ -89,7 +90,7 @@ class AuditIndex:
 
     @cached_property
     def _places(self) -> Mapping[int, str]:
-        kinds = ("estimates", "contrasts", "comparisons", "homogenization")
+        kinds = ("estimates", "contrasts", "comparisons", "homogenization", "calibrations")
         return {
             id(record): f"/{kind}/{place}"
             for kind in kinds
@@ -171,13 +172,13 @@ def flat_pairs(values: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, 
     return tuple(pairs)
 
 
-def _cut(value: Any) -> Any:
+def _cut(value: Any, longest: int | None) -> Any:
     if isinstance(value, str):
-        if len(value) > MAX_TEXT:
-            value = f"{value[:MAX_TEXT]} [{len(value) - MAX_TEXT:,} more characters]"
+        if longest is not None and len(value) > longest:
+            value = f"{value[:longest]} [{len(value) - longest:,} more characters]"
         return _WINDOWS_PATH.sub(r"\1", _POSIX_PATH.sub(r"\1", value))
     if isinstance(value, Mapping):
-        return {_cut(key): _cut(item) for key, item in value.items()}
+        return {_cut(key, longest): _cut(item, longest) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_cut(item) for item in value]
+        return [_cut(item, longest) for item in value]
     return value

@@ -13,13 +13,22 @@ from fmaudit.schema import Comparison, ContrastResult, Estimate
 
 @dataclass(frozen=True)
 class Statement:
-    """One sentence with its number; ``lead`` is before the value, ``at`` its place in the audit."""
+    """One sentence with its number.
+
+    ``lead`` is before the value, ``at`` its place in the audit; ``label`` names what its basis is of.
+    """
 
     lead: str
     value: str
     rest: str
     basis: str
     at: str = ""
+    label: str = ""
+
+    @property
+    def rests(self) -> str:
+        """What it rests on, under its label."""
+        return f"{self.label or self.lead.rstrip(':')}: {self.basis}."
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class KeyNumber:
     """A card: what was asked, the verdict word, sentences or rows, and what they rest on.
 
     ``count`` says how many of several adapted models the word is given to; empty where there is one.
+    ``table_words``: what the decision table says of the same number, where the word is not from there.
     """
 
     topic: str
@@ -60,6 +70,7 @@ class KeyNumber:
     rows: tuple[KeyRow, ...] = ()
     changes: tuple[KeyRow, ...] = ()
     count: str = ""
+    table_words: str = ""
 
     @property
     def tone(self) -> Tone:
@@ -96,7 +107,7 @@ class KeyNumber:
         for row in (*self.rows, *self.changes):
             if row.basis:
                 shared.setdefault(row.basis, []).append(row.label)
-        lines = [f"{said.lead} {said.basis}." for said in self.statements if said.basis]
+        lines = [said.rests for said in self.statements if said.basis]
         return (*lines, *(f"{', '.join(dict.fromkeys(who))}: {basis}." for basis, who in shared.items()))
 
 

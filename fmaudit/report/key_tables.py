@@ -17,8 +17,18 @@ from fmaudit.report.key_cards import (
     topic_of,
 )
 from fmaudit.report.numbers import NumberView, scale_of, status_of
-from fmaudit.report.readings import BOTH_ALIKE, adapted_of, comparison_verdict, harms, shown
-from fmaudit.report.verdict_words import MARKS
+from fmaudit.report.readings import (
+    AFTER_CORRECTION,
+    BOTH_ALIKE,
+    DISAGREE,
+    adapted_of,
+    comparison_verdict,
+    harms,
+    nominally_shown,
+    shown,
+    unclear,
+)
+from fmaudit.report.verdict_words import MARKS, decided
 from fmaudit.schema import Comparison, ContrastResult, Estimate
 
 Found = TypeVar("Found")
@@ -33,6 +43,7 @@ _WORST = (
     "inherited",
     "changed, size unresolved",
     BOTH_ALIKE.lower(),
+    DISAGREE.lower(),
     LEFT.lower(),
     "association",
     "coincident",
@@ -49,7 +60,7 @@ def tabled(index: AuditIndex) -> bool:
 def comparison_reading(index: AuditIndex, found: Comparison) -> Reading:
     """The verdict word where the decision table gave one; else only which way the number went."""
     status = status_of(found, partial=index.partial(found.measurement))
-    if status == "measured" and found.family:
+    if status == "measured" and decided(found):
         symbol, tone = MARKS[found.verdict]
         return Reading(tone, found.verdict.capitalize(), symbol)
     return toned(*comparison_verdict(index, found))
@@ -124,7 +135,17 @@ def contrast_table(index: AuditIndex, group: Sequence[ContrastResult]) -> KeyNum
             if subject in moved
         ),
         count=_count(worst, list(readings.values())),
+        table_words=table_words(index, first) if worst.word == BOTH_ALIKE else "",
     )
+
+
+def table_words(index: AuditIndex, contrast: ContrastResult) -> str:
+    """The decision table's words for a contrast's metric and question, each with its models."""
+    named: dict[str, list[str]] = {}
+    for subject, readings in _verdicts(index, contrast).items():
+        for reading in readings:
+            named.setdefault(reading.word.lower(), []).append(index.subject_label(subject))
+    return "; ".join(f"{word} ({', '.join(models)})" for word, models in named.items())
 
 
 def estimate_table(index: AuditIndex, group: Sequence[Estimate], reading: Reading) -> KeyNumber:
@@ -155,7 +176,7 @@ def _verdicts(index: AuditIndex, contrast: ContrastResult) -> dict[str, list[Rea
     question = index.question(contrast.measurement, contrast.metric)
     found: dict[str, list[Reading]] = {}
     for c in index.audit.comparisons:
-        own = c.metric == contrast.metric and c.step == "from_base" and not c.slice and c.family
+        own = c.metric == contrast.metric and c.step == "from_base" and not c.slice and decided(c)
         if own and index.question(c.measurement, c.metric) == question:
             found.setdefault(c.adapted, []).append(comparison_reading(index, c))
     return found
@@ -175,6 +196,10 @@ def _contrast_reading(
         if harms(index, change):
             return toned("alert", GREW)
         return toned("open", LEFT) if there else toned("calm", "Fell from base to adapted")
+    if unclear(index, change):
+        return toned("open", DISAGREE)
+    if nominally_shown(index, change):
+        return toned("open", f"No change shown {AFTER_CORRECTION}")
     before = next((c for s, c in own.items() if index.subjects[s].role == "base"), None)
     if there and before is not None and shown(index, before):
         return toned("open", BOTH_ALIKE)
@@ -186,7 +211,11 @@ def _contrast_reading(
 def _own_reading(index: AuditIndex, contrast: ContrastResult) -> Reading:
     if status_of(contrast, partial=index.partial(contrast.measurement)) != "measured":
         return toned("open", "Inconclusive")
+    if unclear(index, contrast):
+        return toned("open", DISAGREE)
     if not shown(index, contrast):
+        if nominally_shown(index, contrast):
+            return toned("open", f"No difference shown {AFTER_CORRECTION}")
         return toned("calm", "No difference shown")
     return toned("alert" if harms(index, contrast) else "calm", "Difference shown")
 

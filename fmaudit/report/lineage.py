@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from fmaudit.report.index import AuditIndex
 from fmaudit.report.numbers import quantity_text
-from fmaudit.report.readings import side_value
+from fmaudit.report.readings import comparison_word, side_value
 from fmaudit.report.tones import Tone
-from fmaudit.report.verdict_words import MARKS, REVERSED, defect_title, is_defect
+from fmaudit.report.verdict_words import REVERSED, decided, defect_title, is_defect
 from fmaudit.schema import Comparison, Subject
 
 EdgeState = Literal["verified", "refuted", "unknown"]
 EDGE_SYMBOLS: dict[EdgeState, str] = {"verified": "✓", "refuted": "✕", "unknown": "?"}
 _BROUGHT = ("introduced", "amplified", REVERSED, "changed, size unresolved", "repaired", "mitigated")
+_WENT = ("higher than base", "lower than base")
+_NOT_REACHED = ("inconclusive", "unmeasured")
+_ADAPTER_FITS = re.compile(r"weights (?:of \S+ )?with an adapter that fits them")
+_DECLARED = "it runs on the base's weights; that the adapter was trained on them is declared, not shown"
+_SMALL_P = re.compile(r"\bp (?:below|<|=)? ?(\d(?:\.\d+)?e-\d+)")
+_LEAST_P = 1e-6
 _KEPT = ("inherited", "coincident", "association")
 
 
@@ -55,6 +62,7 @@ class LineageNode:
     brought: tuple[StepWord, ...]
     kept: tuple[StepWord, ...]
     step_note: str
+    still_note: str
     children: tuple[LineageNode, ...]
 
 
@@ -146,9 +154,10 @@ def _node(
         role=subject.role,
         recipe=subject.recipe or "",
         edges=_edges(index, subject),
-        brought=_words(index, own, _BROUGHT),
+        brought=_words(index, own, (*_BROUGHT, *_WENT)),
         kept=_words(index, own, _KEPT),
         step_note=_step_note(index, subject, own),
+        still_note=_still_note(index, own),
         children=tuple(below),
     )
 
@@ -158,7 +167,7 @@ def _edges(index: AuditIndex, subject: Subject) -> tuple[Edge, ...]:
         return ()
     lineage = subject.lineage
     parent = parent_of(index, subject)
-    evidence = lineage.evidence
+    evidence = evidence_text(lineage.evidence)
     if lineage.divergence_bits is not None:
         bits = f"next-token divergence {quantity_text(lineage.divergence_bits)} bits"
         evidence = f"{evidence}; {bits}" if evidence else bits
@@ -168,8 +177,18 @@ def _edges(index: AuditIndex, subject: Subject) -> tuple[Edge, ...]:
         base = next((other for other in index.audit.subjects if other.role == "base"), None)
         if base is not None:
             label = index.subject_label(base.id)
-            edges.append(Edge(label, _state(lineage.from_base), lineage.from_base_evidence))
+            edges.append(Edge(label, _state(lineage.from_base), evidence_text(lineage.from_base_evidence)))
     return tuple(edges)
+
+
+def evidence_text(evidence: str) -> str:
+    """Evidence on a descent as printed: what an adapter that fits does not show, and no p below 1e-6."""
+
+    def bounded(found: re.Match[str]) -> str:
+        return f"p < {_LEAST_P:.0e}".replace("e-0", "e-") if float(found[1]) < _LEAST_P else found[0]
+
+    said = _SMALL_P.sub(bounded, evidence)
+    return f"{said}; {_DECLARED}" if _ADAPTER_FITS.search(evidence) else said
 
 
 def _state(verified: bool | None) -> EdgeState:
@@ -192,17 +211,19 @@ def _step(index: AuditIndex, subject: Subject) -> list[Comparison]:
 
 
 def _words(index: AuditIndex, own: Sequence[Comparison], words: Iterable[str]) -> tuple[StepWord, ...]:
-    groups: dict[str, list[str]] = {}
+    groups: dict[tuple[str, str, Tone], list[str]] = {}
     for found in own:
-        word = REVERSED if REVERSED in found.flags else found.verdict
-        groups.setdefault(word, []).append(_defect(index, found))
-    marks: dict[str, tuple[str, Tone]] = {str(word): mark for word, mark in MARKS.items()}
-    marks[REVERSED] = ("⇄", "alert")
+        groups.setdefault(_said(index, found), []).append(_defect(index, found))
     return tuple(
-        StepWord(word, marks[word][0], marks[word][1], tuple(groups[word]))
+        StepWord(*said, tuple(defects))
         for word in words
-        if word in groups
+        for said, defects in groups.items()
+        if said[0] == word
     )
+
+
+def _said(index: AuditIndex, found: Comparison) -> tuple[str, str, Tone]:
+    return (REVERSED, "⇄", "alert") if REVERSED in found.flags else comparison_word(index, found)
 
 
 def _defect(index: AuditIndex, found: Comparison) -> str:
@@ -215,13 +236,24 @@ def _step_note(index: AuditIndex, subject: Subject, own: Sequence[Comparison]) -
         return ""
     if not own:
         return "No headline defect was compared over this step."
-    said = {*_BROUGHT, *_KEPT}
+    said = {*_BROUGHT, *_KEPT, *_WENT}
     left: dict[str, int] = {}
     for found in own:
-        if found.verdict not in said and REVERSED not in found.flags:
-            left[found.verdict] = left.get(found.verdict, 0) + 1
+        word = _said(index, found)[0]
+        if word not in said:
+            left[word] = left.get(word, 0) + 1
     counts = ", ".join(f"{count} {word}" for word, count in sorted(left.items()))
     return f"Of {len(own)} headline defects over this step: {counts}." if counts else ""
+
+
+def _still_note(index: AuditIndex, own: Sequence[Comparison]) -> str:
+    """What a step that brought nothing may say of itself."""
+    if not own or any(_said(index, found)[0] in (*_BROUGHT, *_WENT) for found in own):
+        return ""
+    reached = [found for found in own if decided(found) and found.verdict not in _NOT_REACHED]
+    if not reached or not all(decided(found) for found in own):
+        return "No verdict was reached for this step."
+    return "No defect is shown to be brought, changed or removed by this step."
 
 
 def _control(index: AuditIndex, subject: Subject) -> Control:
@@ -238,7 +270,7 @@ def _control(index: AuditIndex, subject: Subject) -> Control:
         label=index.subject_label(subject.id),
         name=subject.name,
         state=state,
-        evidence=lineage.from_base_evidence or lineage.evidence,
+        evidence=evidence_text(lineage.from_base_evidence or lineage.evidence),
         group=lineage.group,
         usable=usable,
     )

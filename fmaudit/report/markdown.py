@@ -34,6 +34,7 @@ def render_markdown(
     evidence: Sequence[object] | None = None,
     reveal: bool = False,
     gates: Sequence[Mapping[str, Any]] = (),
+    digest: str | None = None,
 ) -> str:
     """The whole report. ``reveal`` prints generated text in fenced blocks; otherwise only its length.
 
@@ -44,7 +45,7 @@ def render_markdown(
         _environment()
         .get_template("report.md.j2")
         .render(
-            view=report_view(audit),
+            view=report_view(audit, digest),
             card=audit_card_view(index),
             controls=controls_view(index),
             forests=forest_figures(forest_panels(index, gate_limits(gates)), drawn=False),

@@ -9,10 +9,12 @@ from fmaudit.report.cells import CellDetail, cell_detail
 from fmaudit.report.index import AuditIndex, Question
 from fmaudit.report.lineage import StepWord, tree_order
 from fmaudit.report.numbers import NumberView, figure_text, span_text
-from fmaudit.report.readings import side_value
+from fmaudit.report.readings import comparison_word, side_value
 from fmaudit.report.tones import Tone
 from fmaudit.report.verdict_words import LEGEND, LEGEND_NOTES, MARKS, ORDER, defect_title, is_defect
-from fmaudit.schema import Comparison, CopyFraction, Verdict
+from fmaudit.schema import Comparison, CopyFraction
+
+_TONES: tuple[Tone, ...] = ("alert", "open", "calm")
 
 
 @dataclass(frozen=True)
@@ -124,19 +126,25 @@ def matrix_view(index: AuditIndex) -> MatrixView | None:
 
 def _worst(index: AuditIndex, rows: Sequence[Mapping[str, Comparison]], subject: str) -> StepWord:
     found = [by_subject[subject] for by_subject in rows if subject in by_subject]
-    words: list[Verdict] = [c.verdict for c in found]
-    word: Verdict = min(words, key=ORDER.index) if words else "unmeasured"
-    symbol, tone = MARKS[word]
-    titles = (defect_title(index, c.metric) for c in found if c.verdict == word)
-    return StepWord(word, symbol, tone, tuple(titles))
+    said = [comparison_word(index, c) for c in found]
+    symbol, tone = MARKS["unmeasured"]
+    worst = min(said, key=_severity, default=("unmeasured", symbol, tone))
+    titles = (defect_title(index, c.metric) for c, own in zip(found, said, strict=True) if own == worst)
+    return StepWord(*worst, tuple(titles))
+
+
+def _severity(said: tuple[str, str, Tone]) -> tuple[int, int]:
+    word, _, tone = said
+    places = {str(verdict): place for place, verdict in enumerate(ORDER)}
+    return _TONES.index(tone), places.get(word, len(places))
 
 
 def _cell(index: AuditIndex, found: Comparison, anchor: str) -> Cell:
-    symbol, tone = MARKS[found.verdict]
+    word, symbol, tone = comparison_word(index, found)
     copied = found.copy_fraction or CopyFraction()
     return Cell(
         anchor=anchor,
-        word=found.verdict,
+        word=word,
         symbol=symbol,
         tone=tone,
         flags=tuple(found.flags),

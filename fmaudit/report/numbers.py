@@ -11,6 +11,8 @@ MINUS = "\u2212"
 _SPACE = "\u00a0"
 _MAX_DECIMALS = 4
 _PERCENT = 100.0
+NO_VARIATION = "no interval: no variation seen"
+_WITHOUT_SAMPLING = ("exact", "deterministic", "census")
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,22 @@ def quantity_text(quantity: Quantity | None, scale: Scale = INDEX, none: str = "
         return f"undefined: {quantity.reason or 'no reason recorded'}"
     decimals = _digits(quantity.value, quantity.lower, quantity.upper, scale)
     value = scale.with_unit(scale.text(quantity.value, decimals))
+    if without_variation(quantity.lower, quantity.upper, quantity.method):
+        return f"{value} ({NO_VARIATION})"
     interval = _range(quantity.lower, quantity.upper, scale, decimals)
     if not interval:
         return f"{value} (no interval{f': {quantity.reason}' if quantity.reason else ''})"
     return f"{value} ({quantity.level * 100:g}{_SPACE}% interval {interval})"
+
+
+def without_variation(lower: float | None, upper: float | None, method: str) -> bool:
+    """Whether an interval has no width although its method draws on samples: it is no certainty.
+
+    What follows the first semicolon of ``method`` is the test, not the interval.
+    """
+    if lower is None or upper is None or lower != upper:
+        return False
+    return not any(word in method.partition(";")[0].lower() for word in _WITHOUT_SAMPLING)
 
 
 def span_text(span: Span | None) -> str:
@@ -122,11 +136,13 @@ def number_view(numbers: Numbers, scale: Scale, *, partial: bool, at: str = "") 
     status = status_of(numbers, partial=partial)
     level = f"{numbers.level * 100:g}{_SPACE}%"
     bounds = numbers.worst
-    interval = _range(numbers.lower, numbers.upper, scale, decimals)
+    still = without_variation(numbers.lower, numbers.upper, numbers.method)
+    interval = "" if still else _range(numbers.lower, numbers.upper, scale, decimals)
+    still_outside = without_variation(numbers.adjusted_lower, numbers.adjusted_upper, numbers.method)
     return NumberView(
         status=status,
         value="undefined" if numbers.value is None else scale.with_unit(scale.text(numbers.value, decimals)),
-        interval=f"{level} interval {interval}" if interval else "no interval",
+        interval=f"{level} interval {interval}" if interval else NO_VARIATION if still else "no interval",
         plain_interval=interval,
         p=p_text(numbers.p),
         n=f"{numbers.n:,}",
@@ -150,7 +166,9 @@ def number_view(numbers: Numbers, scale: Scale, *, partial: bool, at: str = "") 
             else ""
         ),
         reason=_reason(numbers, partial),
-        simultaneous=_range(numbers.adjusted_lower, numbers.adjusted_upper, scale, decimals),
+        simultaneous=(
+            "" if still_outside else _range(numbers.adjusted_lower, numbers.adjusted_upper, scale, decimals)
+        ),
         simultaneous_level=(
             f"{numbers.adjusted_level * 100:.4g}{_SPACE}%" if numbers.adjusted_level is not None else ""
         ),

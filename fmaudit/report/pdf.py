@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
 
+from fmaudit.canonical import digest_bytes
 from fmaudit.errors import ExecutionError, UsageError
 from fmaudit.report.fonts import uncovered_characters
 from fmaudit.report.index import short_digest
@@ -60,7 +61,8 @@ def render_pdf(
 
     engine = _engine()
     moment = _moment()
-    page = render_html(audit, evidence, reveal, gates)
+    digest = None if attached is None else digest_bytes(attached)
+    page = render_html(audit, evidence, reveal, gates, digest)
     with warnings.catch_warnings(), _collector_paused():
         # The engine leaves the colour profile's file to be closed by the interpreter.
         warnings.simplefilter("ignore", ResourceWarning)

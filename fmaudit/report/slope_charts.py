@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_HEIGHT = 210
+_HEIGHT = 242
+_TITLE_LINES = 4
 _COLUMNS = {WIDE: 4, NARROW: 2}
 _SPREAD = 0.36
 
@@ -61,7 +62,9 @@ def slopes_figure(slopes: Sequence[Slope], width: int) -> Figure:
         for place, slope in enumerate(slopes):
             line, column = divmod(place, columns)
             bottom = 1 - (line + 1) / lines + 34 / height
-            axes = figure.add_axes((column * cell + 0.3 * cell, bottom, 0.62 * cell, (_HEIGHT - 96) / height))
+            axes = figure.add_axes(
+                (column * cell + 0.3 * cell, bottom, 0.62 * cell, (_HEIGHT - 128) / height)
+            )
             _draw(axes, slope)
     return figure
 
@@ -92,10 +95,10 @@ def _draw(axes: Axes, slope: Slope) -> None:
     _dots(axes, places, [end.value for end in slope.ends], ADAPTED, size)
     axes.plot([0, 0], slope.base[1:], color=BASE, linewidth=2, solid_capstyle="round")
     _dots(axes, [0], [slope.base[0]], BASE, 8, filled=False)
-    title = "\n".join(textwrap.wrap(textwrap.shorten(slope.title, 44, placeholder="…"), 22)[:2])
+    title = "\n".join(textwrap.wrap(slope.title, 22, max_lines=_TITLE_LINES, placeholder="…"))
     said = textwrap.shorten(slope.change, 30, placeholder="…")
     axes.text(
-        -0.42, 1.32, title, transform=axes.transAxes, va="center", color=INK, fontsize=11.5, fontweight="bold"
+        -0.42, 1.18, title, transform=axes.transAxes, va="bottom", color=INK, fontsize=11.5, fontweight="bold"
     )
     axes.text(
         -0.42, 1.1, said, transform=axes.transAxes, va="center", color=MUTED, fontsize=10 if several else 11

@@ -6,19 +6,24 @@ from dataclasses import dataclass
 
 from fmaudit.report.escape import terminal
 from fmaudit.report.index import AuditIndex, Question
-from fmaudit.report.numbers import scale_of
-from fmaudit.schema import Comparison
+from fmaudit.report.numbers import NumberView, scale_of
+from fmaudit.schema import Comparison, Estimate
 
 
 @dataclass(frozen=True)
 class SlopeEnd:
-    """Where one adapted model arrives: its number, and its change in words."""
+    """Where one adapted model arrives: its number, and its change in words.
+
+    ``level`` and ``difference`` are the same two for a table, with all that belongs to them.
+    """
 
     label: str
     value: float
     lower: float
     upper: float
     change: str
+    level: NumberView | None = None
+    difference: NumberView | None = None
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Slope:
     unit: str
     base: tuple[float, float, float]
     ends: tuple[SlopeEnd, ...]
+    start: NumberView | None = None
 
     @property
     def change(self) -> str:
@@ -76,12 +82,24 @@ def _slope(
             number.value + ("" if number.conclusive else " ◇") if number.has_value else "change not measured"
         )
         ends.append(
-            SlopeEnd(terminal(subject.name if subject else comparison.adapted), *own, terminal(change))
+            SlopeEnd(
+                terminal(subject.name if subject else comparison.adapted),
+                *own,
+                terminal(change),
+                _level(index, comparison.adapted, question, metric),
+                number,
+            )
         )
     if base is None or not ends:
         return None
     title = index.metric_title(metric) + (f" ({question.label})" if several else "")
-    return Slope(terminal(title), scale.unit, base, tuple(ends))
+    start = _level(index, comparisons[0].base, question, metric)
+    return Slope(terminal(title), scale.unit, base, tuple(ends), start)
+
+
+def _level(index: AuditIndex, subject: str, question: Question, metric: str) -> NumberView | None:
+    found: Estimate | None = index.estimates.get((subject, question, metric))
+    return index.number(found, metric, found.measurement, difference=False) if found else None
 
 
 def _end(

@@ -89,6 +89,11 @@ def headline(index: AuditIndex, comparison: Comparison) -> bool:
     return metric is not None and metric.headline and not comparison.slice and comparison.step == "from_base"
 
 
+def decided(found: Comparison) -> bool:
+    """Whether the decision table gave this comparison its verdict; else it only holds a placeholder."""
+    return bool(found.family)
+
+
 def is_defect(metric: MetricInfo | None) -> bool:
     """Whether the matrix has a row for this metric."""
     return metric is not None and metric.headline and metric.kind == "rate" and metric.direction != "none"
@@ -126,7 +131,7 @@ def association_note(index: AuditIndex) -> str:
     if not any(subject.role == "reference" for subject in index.audit.subjects):
         return "No unrelated reference model was measured, so what base and adapted share is an association."
     shared = [found for found in index.audit.comparisons if headline(index, found)]
-    if any(found.verdict == "association" for found in shared):
+    if any(decided(found) and found.verdict == "association" for found in shared):
         return (
             "Where fewer than three good unrelated references could be compared, what base and adapted share "
             "is an association."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -101,15 +102,23 @@ class ReportView:
     pairs_note: str
     methods: tuple[tuple[str, str], ...]
     digest: str
+    read_as: str
+    sources: tuple[tuple[str, str], ...]
+    unsigned: str
 
 
-def report_view(audit: Audit) -> ReportView:
-    """Everything the renderers print, in reading order, without absolute paths."""
+def report_view(audit: Audit, digest: str | None = None) -> ReportView:
+    """Everything the renderers print, in reading order, without absolute paths.
+
+    ``digest``: that of the bytes ``audit`` was read from, where they are known. An audit of an earlier
+    release is upgraded on reading, so that its own bytes have another digest than those on disk.
+    """
+    canonical = audit_digest(audit)
     index = AuditIndex(without_paths(audit))
     clean = index.audit
     return ReportView(
         title=_title(index.ordered_subjects),
-        tool=flat_pairs(clean.tool),
+        tool=flat_pairs(clean.tool) + upgraded(canonical, digest),
         banner=banner(index),
         key_numbers=key_numbers(index),
         subject_labels=tuple(index.subject_label(subject.id) for subject in index.ordered_subjects),
@@ -125,8 +134,51 @@ def report_view(audit: Audit) -> ReportView:
         homogenization=homogenization_views(index),
         pairs_note=pairs_note(index),
         methods=methods(index),
-        digest=audit_digest(audit),
+        digest=digest or canonical,
+        read_as=canonical if digest not in (None, canonical) else "",
+        sources=_sources(index),
+        unsigned=_unsigned(clean),
     )
+
+
+def upgraded(canonical: str, digest: str | None) -> tuple[tuple[str, str], ...]:
+    """The digest an audit of an earlier release has once it is read; nothing where both are one."""
+    if digest is None or digest == canonical:
+        return ()
+    return (
+        ("read as", f"{canonical}: audit.json is not in this release's form and was upgraded on reading"),
+    )
+
+
+def _sources(index: AuditIndex) -> tuple[tuple[str, str], ...]:
+    """What was asked and how, as far as the audit says it: data sets, protocols and seeds."""
+    found: dict[str, dict[str, None]] = {}
+    for measurement in index.audit.measurements:
+        if measurement.dataset:
+            data = measurement.dataset
+            pinned = "as its card pins it" if data.pinned else "not pinned by a card"
+            found.setdefault(f"data set {data.id}", {})[f"{data.digest}, {pinned}"] = None
+        asked = " · ".join(part for part in (measurement.probe, measurement.variant) if part)
+        if measurement.protocol.get("digest"):
+            found.setdefault(f"protocol {asked}", {})[str(measurement.protocol["digest"])] = None
+        if measurement.protocol.get("seed") is not None:
+            found.setdefault("seed of asking", {})[str(measurement.protocol["seed"])] = None
+    for numbers in (*index.audit.estimates, *index.audit.contrasts, *index.audit.comparisons):
+        if numbers.resampling is not None:
+            found.setdefault("seed of resampling", {})[str(numbers.resampling.seed)] = None
+    return tuple((name, ", ".join(sorted(values))) for name, values in sorted(found.items()))
+
+
+def _unsigned(audit: Audit) -> str:
+    """That the audit names neither its date nor who answers for it, where that is so."""
+    names = " ".join(name for name, _ in flat_pairs({**audit.context, **audit.tool})).lower()
+    given = set(re.split(r"[^a-z]+", names))
+    kinds = {"date": {"date", "dated", "begun"}, "signature": {"signature", "signatures", "signed"}}
+    missing = [word for word, known in kinds.items() if not known & given]
+    if not missing:
+        return ""
+    said = " and ".join(f"no {word}" for word in missing)
+    return f"{said.capitalize()} {'are' if len(missing) > 1 else 'is'} given in audit.json."
 
 
 def audit_digest(audit: Audit) -> str:

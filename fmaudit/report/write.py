@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fmaudit.canonical import digest_bytes
 from fmaudit.errors import UsageError
 from fmaudit.evidence.atomic import write_atomically
 from fmaudit.report.gate_marks import read_gates
@@ -39,6 +40,7 @@ def write_report(
     if unknown:
         raise UsageError(f"unknown report format {unknown[0]!r}: choose from {', '.join(FORMATS)}")
     audit = read_audit(run_dir)
+    source = (run_dir / "audit.json").read_bytes()
     stem = "report-revealed" if reveal else "report"
     gates = read_gates(run_dir)
     paths = []
@@ -47,12 +49,12 @@ def write_report(
         if name == "pdf":
             from fmaudit.report.pdf import render_pdf
 
-            found = render_pdf(audit, evidence, reveal, (run_dir / "audit.json").read_bytes(), gates)
+            found = render_pdf(audit, evidence, reveal, source, gates)
             for line in found.notices:
                 notice(line)
             data = found.data
         else:
-            data = _render(name, audit, evidence, reveal, gates).encode("utf-8")
+            data = _render(name, audit, evidence, reveal, gates, digest_bytes(source)).encode("utf-8")
         write_atomically(path, data)
         paths.append(path)
     return paths
@@ -64,11 +66,12 @@ def _render(
     evidence: Sequence[object],
     reveal: bool,
     gates: Sequence[Mapping[str, Any]],
+    digest: str,
 ) -> str:
     if name == "html":
         from fmaudit.report.html import render_html
 
-        return render_html(audit, evidence, reveal, gates)
+        return render_html(audit, evidence, reveal, gates, digest)
     from fmaudit.report.markdown import render_markdown
 
-    return render_markdown(audit, evidence, reveal, gates)
+    return render_markdown(audit, evidence, reveal, gates, digest)

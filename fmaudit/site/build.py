@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fmaudit.canonical import digest_bytes
 from fmaudit.errors import ExecutionError, UsageError
 from fmaudit.evidence.directory import RunDirectory
 from fmaudit.exports.card_facts import CardOptions
@@ -106,11 +107,14 @@ def _stage_audit(
     evidence: Sequence[Evidence] = evidence_samples(RunDirectory(entry.run)) if has_rows(entry.run) else ()
     from fmaudit.report.html import render_html
 
-    made = {"index.html": render_html(audit, evidence, False).encode(), "audit.json": entry.data}
+    made = {
+        "index.html": render_html(audit, evidence, digest=digest_bytes(entry.data)).encode(),
+        "audit.json": entry.data,
+    }
     if "md" in formats:
         from fmaudit.report.markdown import render_markdown
 
-        made["report.md"] = render_markdown(audit, evidence, False).encode()
+        made["report.md"] = render_markdown(audit, evidence, digest=digest_bytes(entry.data)).encode()
     if "pdf" in formats:
         from fmaudit.report.pdf import render_pdf
 

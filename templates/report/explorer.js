@@ -35,8 +35,13 @@
         row.hidden = !words[place].includes(text) || picks.some(([name, one]) => one.value && one.value !== row.dataset[name]);
         shown += !row.hidden;
       });
-      by("findings-count").textContent = shown === rows.length ? "" : count(shown) + " of " + count(rows.length) + " findings shown.";
+      by("findings-count").textContent = shown === rows.length ? "" : count(shown) + " of " + count(rows.length) + " findings shown." + (shown ? "" : " Nothing matches.");
+      reset.hidden = shown > 0;
     };
+    // Beside the status, which is read out; a button within it would be read out too.
+    const reset = Object.assign(document.createElement("button"), { type: "button", className: "reset", id: "findings-reset", textContent: "Reset the filters", hidden: true });
+    reset.addEventListener("click", () => { search.value = ""; picks.forEach(([, one]) => { one.value = ""; }); sift(); search.focus(); });
+    by("findings-count").after(reset);
     const keyOf = (row, column) => { const cell = row.cells[column]; return "key" in cell.dataset ? Number(cell.dataset.key) : cell.textContent.trim().toLowerCase(); };
     sortable(table, (column, way) => {
       const keyed = rows.map((row, place) => [keyOf(row, column), place]);
@@ -170,6 +175,7 @@
       page = Math.min(Math.max(page, 0), pages - 1);
       body.replaceChildren(...hits.slice(page * SIZE, (page + 1) * SIZE).map(line));
       by("explorer-status").textContent = count(hits.length) + " of " + count(found.total) + " lines match.";
+      by("explorer-nothing").hidden = hits.length > 0;
       by("explorer-page").textContent = "Page " + count(page + 1) + " of " + count(pages);
       by("explorer-back").setAttribute("aria-disabled", String(page === 0));
       by("explorer-next").setAttribute("aria-disabled", String(page === pages - 1));
@@ -185,6 +191,7 @@
     };
     const refresh = () => (found ? update() : open());
     by("explorer-sieve").addEventListener("submit", (event) => { event.preventDefault(); refresh(); });
+    by("explorer-reset").addEventListener("click", () => { [search, probe, model, kind].forEach((one) => { one.value = ""; }); update(); search.focus(); });
     search.addEventListener("input", later(refresh));
     [probe, model, kind].forEach((one) => one.addEventListener("change", refresh));
     sortable(by("explorer-table"), (place, direction) => { [column, way] = [place, direction]; page = 0; order(); show(); });

@@ -96,14 +96,17 @@ def test_reproducibility_names_what_is_missing():
     made = rich_factory()
     for measurement in made.data["measurements"]:
         measurement["protocol"] = dict(PROTOCOL)
-    assert signals(made)["Reproducibility"].word == "complete"
+    count = len(made.build().measurements)
+    whole = sum(m.state == "measured" for m in made.build().measurements)
+    assert 0 < whole < count
+    assert signals(made)["Reproducibility"].word == f"settings recorded: {whole} of {whole}"
     first = made.data["measurements"][0]
     first["protocol"] = PROTOCOL | {"seed": None, "decoding": [{"kind": "generate", "temperature": 0.0}]}
     found = signals(made)["Reproducibility"]
-    assert found.word == "incomplete"
+    assert found.word == f"settings recorded: {whole - 1} of {whole}"
     assert found.missing == (f"{first['probe']}: seed, length limit",)
     first["protocol"] = PROTOCOL | {"decoding": [{"kind": "score"}]}
-    assert signals(made)["Reproducibility"].word == "complete"
+    assert signals(made)["Reproducibility"].word == f"settings recorded: {whole} of {whole}"
     first["protocol"] = PROTOCOL | {"decoding": []}
     assert signals(made)["Reproducibility"].missing == (f"{first['probe']}: decoding",)
 

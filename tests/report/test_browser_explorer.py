@@ -11,6 +11,7 @@ from fmaudit.evidence.directory import RunDirectory
 from fmaudit.report.columns import run_rows
 from fmaudit.report.evidence import EvidenceSample
 from fmaudit.report.explorer_rows import encoded_rows
+from fmaudit.report.html import render_html
 from tests.report.family_audit import hostile_family
 from tests.report.large_run import KINDS, write_large_run
 from tests.report.partials_page import partials_page
@@ -282,3 +283,53 @@ def test_a_damaged_block_leaves_the_commands(browser, rows, synthetic, tmp_path)
     page.wait_for_selector("#explorer-plain:visible")
     assert "cannot open the rows" in page.inner_text("#explorer-status")
     page.close()
+
+
+def test_filters_without_a_match_say_so_and_can_be_reset(opened, rows, synthetic):
+    page = opened(partials_page(synthetic, [rows]))
+    page.click("#explorer-open")
+    page.wait_for_selector(ROWS)
+    assert page.locator("#explorer-nothing").is_hidden()
+    page.fill("#explorer-search", "no row says this")
+    says(page, "#explorer-status", "0 of 400")
+    assert "Nothing matches" in page.inner_text("#explorer-nothing")
+    page.click("#explorer-reset")
+    says(page, "#explorer-status", "400 of 400")
+    assert page.locator("#explorer-nothing").is_hidden()
+
+
+def test_findings_without_a_match_can_be_reset(opened, family_audit):
+    page = opened(render_html(family_audit))
+    page.fill("#findings-search", "no finding says this")
+    says(page, "#findings-count", "0 of 18 findings shown. Nothing matches.")
+    page.click("#findings-reset")
+    says(page, "#findings-count", "")
+    assert page.locator("#findings-reset").is_hidden()
+    assert page.locator("#findings-table tbody tr:visible").count() > 1
+
+
+def test_only_regions_that_scroll_stop_the_keyboard(opened, family_audit):
+    page = opened(render_html(family_audit), viewport={"width": 1280, "height": 900})
+    wrong = """() => [...document.querySelectorAll('.scroll, .keys')].filter((one) => one.offsetParent
+        && one.hasAttribute('tabindex') !== one.scrollWidth > one.clientWidth).length"""
+    page.wait_for_function(f"() => ({wrong})() === 0")
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.wait_for_function(f"() => ({wrong})() === 0")
+    assert page.locator(".scroll[tabindex]").count() > 0
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_link_to_a_finding_puts_the_focus_on_its_summary(opened, family_audit):
+    page = opened(render_html(family_audit))
+    link = page.locator("#findings-table tbody a").first
+    target = link.get_attribute("href")
+    link.click()
+    page.wait_for_function("() => document.activeElement.tagName === 'SUMMARY'")
+    assert "#" + page.evaluate("document.activeElement.parentElement.id") == target
+
+
+def test_the_theme_button_follows_the_system(opened, family_audit):
+    page = opened(render_html(family_audit), color_scheme="light")
+    assert page.inner_text("#theme") == "Dark"
+    page.emulate_media(color_scheme="dark")
+    says(page, "#theme", "Light")

@@ -205,3 +205,11 @@ def test_an_audit_without_numbers_says_so():
     empty = AuditFactory({"base": "alone"}).build()
     assert finding_views(AuditIndex(empty)).findings == ()
     assert "which is not a sign of safety" in Page(partials_page(empty)).text
+
+
+def test_findings_say_where_in_the_audit_their_number_stands(family, family_audit, family_flips):
+    page = Page(partials_page(family_audit, family_flips))
+    places = [attributes["data-at"] for _, attributes in page.elements if attributes.get("data-at")]
+    for finding in family.findings:
+        if finding.number:
+            assert places.count(finding.number.at) >= 2

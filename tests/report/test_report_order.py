@@ -156,7 +156,7 @@ def test_a_contrast_of_many_models_reads_each_of_them(make_audit):
     (card,) = (card for card in report_view(made.build()).key_numbers if card.changes)
     assert {row.label.split()[-1]: row.reading.word for row in card.changes} == {
         "grown": "Grew from base to adapted",
-        "alike": "In both models alike",
+        "alike": "In both; no change shown",
         "less": "Smaller, but still there",
         "gone": "Fell from base to adapted",
     }

@@ -54,11 +54,13 @@ def test_same_audit_same_bytes(rich_audit):
 
 def test_memorization_is_seen_without_being_told(rich_audit):
     view = report_view(rich_audit)
-    assert view.banner.title == "The adapted model memorized its training data; the base model did not"
+    assert view.banner.title == (
+        "The adapted model memorized its training data; none was detected in the base on the same records"
+    )
     first = view.key_numbers[0]
     assert (first.topic, first.tone) == ("memorization", "alert")
     for text in everything(rich_audit).values():
-        assert "the base model did not" in text.lower()
+        assert "none was detected in the base on the same records" in squeezed(text).lower()
         assert "0.423 nats/byte" in text.replace("\u00a0", " ")
 
 
@@ -72,8 +74,9 @@ def test_what_both_models_show_is_not_called_the_adaptation(make_audit):
     made.contrast("c", "difference_in_differences", m, "memorization.x/rate", 0.01, 0.05)
     view = report_view(made.build())
     assert view.banner.tone == "calm"
-    assert view.key_numbers[0].word == "In both models alike"
-    assert "an association" in view.banner.reasons[0]
+    assert view.key_numbers[0].word == "In both; no change shown"
+    assert "In both; no change shown: " in view.banner.reasons[0]
+    assert not any("association" in reason or "alike" in reason for reason in view.banner.reasons)
 
 
 def test_at_most_six_key_numbers_each_with_an_interval(rich_audit):
