@@ -32,6 +32,7 @@ from fmaudit.report.verdict_words import headline
 from fmaudit.schema import Comparison, ContrastResult, Estimate, MetricInfo
 
 MAX_KEY_NUMBERS = 6
+FAMILY_ORDER = ("memorization", "bias", "toxicity", "downstream")
 _FIRST = ("introduced", "amplified", "inherited")
 
 
@@ -65,7 +66,12 @@ def _contrast_cards(index: AuditIndex) -> list[tuple[str, KeyNumber]]:
             key = (contrast.metric, index.question(contrast.measurement, contrast.metric), levels)
             groups.setdefault(key, []).append(contrast)
     cards = [(key[1].probe, _contrast_card(index, group)) for key, group in groups.items()]
-    return sorted(cards, key=lambda entry: entry[1].tone != "alert")
+    return sorted(cards, key=lambda entry: (entry[1].tone != "alert", _family_place(entry[1].topic)))
+
+
+def _family_place(family: str) -> int:
+    """What was memorized comes first, as in the verdict and the order of the probes."""
+    return FAMILY_ORDER.index(family) if family in FAMILY_ORDER else len(FAMILY_ORDER)
 
 
 def _contrast_card(index: AuditIndex, group: Sequence[ContrastResult]) -> KeyNumber:

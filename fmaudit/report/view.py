@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fmaudit.canonical import digest_bytes
 from fmaudit.report.banner import Banner, banner
-from fmaudit.report.findings import key_numbers
+from fmaudit.report.findings import FAMILY_ORDER, key_numbers
 from fmaudit.report.homogeneity import HomogenizationView, homogenization_views
 from fmaudit.report.imported import imported_notice
 from fmaudit.report.index import AuditIndex, Question, flat_pairs, question_of, short_digest, without_paths
@@ -22,7 +22,6 @@ from fmaudit.schema import Audit, InstrumentCard, Measurement, Subject
 
 # What of the context the audit card shows.
 _CARD = ("card", "digest", "given", "replaces")
-_FAMILY_ORDER = ("memorization", "bias", "toxicity", "downstream")
 
 
 @dataclass(frozen=True)
@@ -237,7 +236,7 @@ def _cell(index: AuditIndex, measurement: Measurement | None) -> ScopeCell:
 
 def _in_family_order(sections: Sequence[ProbeSection]) -> tuple[ProbeSection, ...]:
     def place(section: ProbeSection) -> int:
-        return _FAMILY_ORDER.index(section.family) if section.family in _FAMILY_ORDER else len(_FAMILY_ORDER)
+        return FAMILY_ORDER.index(section.family) if section.family in FAMILY_ORDER else len(FAMILY_ORDER)
 
     return tuple(sorted(sections, key=place))
 
