@@ -17,7 +17,9 @@ from fmaudit.analysis.build import build_audit
 from fmaudit.evidence.directory import RunDirectory
 
 PICKED = 50
-NUMBER = re.compile(r"(?<![\w.,])([+\u2212-]?)(\d[\d,]*(?:\.\d+)?)(?![\w])")
+# A p-value below a bound prints the bound, which is nobody's number.
+NUMBER = re.compile(r"(?<![\w.,])(?<!<\u00a0)([+\u2212-]?)(\d[\d,]*(?:\.\d+)?)(?![\w])")
+MOST_WORDS = 10
 VOID = {"meta", "br", "img", "input", "hr", "link", "wbr", "col"}
 ASIDE = {"svg", "script", "style", "summary", "code", "caption", "figcaption"}
 PROBES = "bias.crows_pairs,toxicity.prompted,memorization.extraction,downstream.negation"
@@ -41,10 +43,10 @@ class Traced(HTMLParser):
             pass
 
     def handle_data(self, data):
-        places = [at for _, at in self.stack if at]
+        places = [at for _, at in self.stack if at is not None]
         tags = {tag for tag, _ in self.stack}
-        # A row's own heading names what was counted; its numbers are no measurement.
-        if not places or tags & ASIDE or ("th" in tags):
+        # A row's own heading names what was counted, and long sentences quote the rules: no measurements.
+        if not places or not places[-1] or tags & ASIDE or "th" in tags or len(data.split()) > MOST_WORDS:
             return
         for sign, digits in NUMBER.findall(data):
             self.numbers.append((places[-1], sign + digits, data.strip()))
