@@ -6,7 +6,7 @@ A plan needs no model. It is a pure function of the command and the data.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fmaudit.canonical import digest
@@ -30,13 +30,17 @@ class Block:
 
 @dataclass(frozen=True)
 class PlannedMeasurement:
-    """One probe variant on one data set, or the reason why it cannot be asked."""
+    """One probe variant on one data set, or the reason why it cannot be asked.
+
+    ``rest``: the items that a limit left out, in their order.
+    """
 
     probe: Probe
     dataset: Dataset | None
     items: tuple[Item, ...]
     available: int
     reason: str = ""
+    rest: tuple[Item, ...] = ()
 
     @property
     def key(self) -> str:
@@ -59,6 +63,33 @@ class PlannedMeasurement:
             for decoding in self.question()["decoding"]
             if decoding["kind"] == "generate"
         )
+
+    def clusters(self) -> dict[str, Any] | None:
+        """The cluster factor, the weight of its largest level in the whole data set, and the levels cut.
+
+        The factor is empty where every item is its own cluster; None with crossed factors.
+        """
+        every = (*self.items, *self.rest)
+        factors = {factor for item in every for factor in item.clusters}
+        if len(factors) > 1:
+            return None
+        factor = next(iter(factors), "")
+        weights: dict[str, float] = {}
+        for item in every:
+            name = item.clusters.get(factor, item.id)
+            weights[name] = weights.get(name, 0.0) + item.weight
+        asked = {item.clusters.get(factor, item.id) for item in self.items}
+        missing = {item.clusters.get(factor, item.id) for item in self.rest}
+        return {
+            "factor": factor,
+            "largest": max(weights.values(), default=0.0),
+            "cut": sorted(asked & missing),
+        }
+
+    def head(self, n: int) -> PlannedMeasurement:
+        """The same measurement with a limit of ``n`` items."""
+        every = (*self.items, *self.rest)
+        return replace(self, items=every[:n], rest=every[n:])
 
     def blocks(self) -> Iterator[Block]:
         """The items in blocks of the random order."""
@@ -123,10 +154,9 @@ def _measure(probe: Probe, dataset: Dataset, limit: int | None, seed: int) -> Pl
     if len(set(ids)) != len(ids):
         twice = next(name for name in ids if ids.count(name) > 1)
         raise ProbeError(f"probe {probe.id} gives two items the id {twice!r} on data set {dataset.id}")
-    ordered = random_order(items, seed)
-    return PlannedMeasurement(
-        probe, dataset, tuple(ordered if limit is None else ordered[:limit]), len(items)
-    )
+    ordered = tuple(random_order(items, seed))
+    cut = len(ordered) if limit is None else min(limit, len(ordered))
+    return PlannedMeasurement(probe, dataset, ordered[:cut], len(ordered), rest=ordered[cut:])
 
 
 def _plain_item(item: Item) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from fmaudit.errors import ProbeError
-from fmaudit.probe import Probe
+from fmaudit.probe import Direction, Probe
 
 GROUP = "fmaudit.probes"
 
@@ -48,8 +48,13 @@ def list_probes(check: bool = False) -> list[ProbeEntry]:
 
 def known_metrics() -> set[str]:
     """Ids (``probe/metric``) of the metrics of every installed probe that can be used."""
+    return set(metric_directions())
+
+
+def metric_directions() -> dict[str, Direction]:
+    """Which way is better, of every metric of an installed probe that can be used, by id."""
     return {
-        f"{probe.id}/{metric.id}"
+        f"{probe.id}/{metric.id}": metric.direction
         for entry in list_probes(check=True)
         if entry.broken_reason is None
         for probe in expand(load_probe(entry.id))

@@ -14,6 +14,7 @@ _COMMANDS = {
     "run": "Audit a model and the models adapted from it.",
     "demo": "Run the embedded audit, offline: a small real model and an adapter with planted memorization.",
     "gate": "Hold a run against a policy; the exit code is the verdict.",
+    "policy": "Write, explain and check release policies.",
     "report": "Render the reports of a run again.",
     "show": "Print a run's results in the terminal.",
     "compare": "Print what the adapted models of a run got from their base.",

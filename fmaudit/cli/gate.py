@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
+from fmaudit.cli.gate_outputs import output_options
 from fmaudit.cli.options import JSON_OPTION, RUN_ARGUMENT
-from fmaudit.errors import UsageError
 
 
 @click.command("gate", no_args_is_help=True)
@@ -18,37 +18,72 @@ from fmaudit.errors import UsageError
     "--policy",
     type=click.Path(path_type=Path),
     required=True,
-    help="A policy file, YAML, or the shipped one: release.",
+    help="A policy file, YAML, or a shipped one: release, strict, exploratory.",
 )
+@click.option(
+    "--waivers", type=click.Path(path_type=Path), help="A file of waivers: who answers for what, until when."
+)
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    help="The last release, as fmaudit baseline set wrote it, for rules with vs_release.",
+)
+@click.option(
+    "--first-release", is_flag=True, help="There is no last release: rules with vs_release do not apply."
+)
+@click.option(
+    "--other-policy",
+    is_flag=True,
+    help="Gate with another policy than the one locked into the run; the record says so.",
+)
+@click.option("--no-report", is_flag=True, help="Do not render the reports again with the findings.")
+@output_options
 @JSON_OPTION
-def command(run: Path, policy: Path, as_json: bool) -> None:
+def command(run: Path, policy: Path, as_json: bool, no_report: bool, **chosen: Any) -> None:
     """Hold RUN against a policy; the exit code is the verdict.
 
-    0 every blocking rule passes; 1 one fails; 3 the evidence does not decide; 5 nothing
-    was evaluated. Verdicts are taken on interval bounds, with missing answers counted
-    as defects; a run cut by -L can fail but never pass.
-    """
-    from fmaudit.evidence.directory import RunDirectory
-    from fmaudit.gate.evaluate import evaluate
-    from fmaudit.gate.outcome import log_lines, outcome, write_outcome
-    from fmaudit.gate.policy import load_policy
-    from fmaudit.plugins import known_metrics
-    from fmaudit.schema import read_audit
+    0 every blocking finding passes; 1 one fails; 3 the evidence does not decide; 5 nothing
+    was evaluated; 2 the request is wrong; 4 the run is unfinished or damaged.
 
-    chosen = load_policy(policy)
-    audit = read_audit(run)
-    directory = RunDirectory(run)
-    state = directory.read_state()
-    if state is None:
-        raise UsageError(f"{run.name} has no run.json: it is not a run directory")
-    result = evaluate(audit, chosen, known_metrics())
-    state["looks"] = int(state.get("looks", 0)) + 1
-    locked = (state.get("policy") or {}).get("digest") == chosen.digest
-    directory.write_state(state)
-    write_outcome(run, result, looks=state["looks"], locked=locked)
-    directory.write_manifest()
+    A pass needs the interval at the policy's one-sided confidence, with missing answers
+    counted as defects, inside the limit. A fail needs it beyond the limit after Holm's
+    correction for all blocking findings. A run cut by -L can fail but never pass.
+
+    The policy that was given to `fmaudit run --policy` is locked: another one is refused
+    unless --other-policy is given. A run that was extended after a gate needs a policy with
+    form: anytime.
+
+    \b
+    fmaudit gate runs/tuned --policy release
+    fmaudit gate runs/tuned --policy policy.yaml --waivers waivers.yaml --junit gate.xml --sarif gate.sarif
+    fmaudit gate runs/tuned --policy policy.yaml --baseline .fmaudit/baseline --github
+    """  # noqa: D301 (click reads the escape, a raw string would show it)
+    from fmaudit.canonical import canonical_bytes
+    from fmaudit.cli.gate_outputs import write_requested
+    from fmaudit.gate.holding import GateOptions, gate_run
+    from fmaudit.gate.log import log_lines
+
+    asked = ("waivers", "baseline", "first_release", "other_policy")
+    options = GateOptions(policy, **{name: chosen.pop(name) for name in asked})
+    result, record = gate_run(run, options)
+    if not no_report:
+        _render_again(run)
     for line in log_lines(result):
         click.echo(line, err=as_json)
+    write_requested(record, str(policy), **chosen)
     if as_json:
-        click.echo(json.dumps(outcome(result, looks=state["looks"], locked=locked), indent=1, sort_keys=True))
-    sys.exit(int(result.exit_code))
+        click.echo(canonical_bytes(record))
+    if not chosen["exit_zero"]:
+        sys.exit(int(result.exit_code))
+
+
+def _render_again(run: Path) -> None:
+    from fmaudit.evidence.directory import RunDirectory
+    from fmaudit.report.examples import evidence_samples
+    from fmaudit.report.write import write_report
+
+    directory = RunDirectory(run)
+    try:
+        write_report(run, evidence=evidence_samples(directory))
+    finally:
+        directory.write_manifest()

@@ -46,6 +46,10 @@ class RunDirectory:
         """Write a finished block and its counts; a killed write leaves nothing that counts."""
         write_atomically(self._part(subject, key, block), parquet_bytes(rows, measures, counts))
 
+    def drop_block(self, subject: str, key: str, block: int) -> None:
+        """Remove a block, if it is there."""
+        self._part(subject, key, block).unlink(missing_ok=True)
+
     def read_state(self) -> dict[str, Any] | None:
         """The content of ``run.json``; None for a fresh directory."""
         path = self.path / RUN_FILE

@@ -1,285 +1,329 @@
-"""A pure function of audit and policy: every rule becomes findings, the findings an exit code.
+"""A pure function of audit, policy and numbers: every rule becomes findings, the findings an exit code.
 
-A pass needs the whole interval, with the missing answers counted as defects,
-inside the limit; a fail needs it wholly outside; everything else, and everything
-that was not measured, is inconclusive. The audit prints two-sided intervals: one
-at 95 % is one-sided at 97.5 %, hence stricter than a one-sided confidence of
-95 %, and it is used as printed.
+A pass needs the interval at the policy's one-sided confidence, with the missing answers
+counted as defects, inside the limit. A fail needs it wholly outside at the level that
+Holm's step-down leaves it among the blocking findings. Everything else, and everything
+that was not measured, is inconclusive.
+
+Passing needs every blocking finding, so it is an intersection-union test and needs no
+correction (Berger 1982); failing needs any one, so it does (Holm 1979).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import isclose
+from typing import Protocol
 
-from fmaudit.errors import ExitCode
-from fmaudit.gate.policy import Policy, PolicyFile, Rule, Tier
-from fmaudit.gate.verdict import Limit, Reading, Verdict, read_number
-from fmaudit.schema import Audit, Comparison, ContrastResult, Estimate, Measurement, Numbers
+from fmaudit.analysis.claims import Claim
+from fmaudit.errors import ExecutionError, ExitCode
+from fmaudit.gate.cases import Case, cases, measurements, recorded, subjects
+from fmaudit.gate.checks import check_names
+from fmaudit.gate.finding import Finding, GateResult
+from fmaudit.gate.policy import PolicyFile
+from fmaudit.gate.verdict import (
+    Reading,
+    Requirements,
+    beyond,
+    fails,
+    obstacle,
+    passes,
+    two_sided,
+)
+from fmaudit.schema import Audit, Comparison, Measurement, Numbers
 
-Kind = Literal["level", "change", "contrast", "contrast change"]
-_ROLES = ("base", "adapted", "reference")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One rule held against one number, or against its absence."""
-
-    rule: str
-    tier: Tier
-    kind: Kind
-    metric: str
-    subject: str
-    variant: str
-    dataset: str
-    slice: dict[str, str]
-    limit: Limit
-    verdict: Verdict
-    reason: str
-    action: str
-    number: Numbers | None
-    protocol: str
+NO_RELEASE = "no baseline of the last release was given"
+_UNKNOWN_WORDS = ("inconclusive", "unmeasured", "changed, size unresolved")
 
 
-@dataclass(frozen=True)
-class GateResult:
-    """All findings of a policy and what they add up to."""
+class Evidence(Protocol):
+    """Where a gate's numbers come from: the rows of a run, and those of the last release."""
 
-    policy: Policy
-    policy_digest: str
-    findings: tuple[Finding, ...]
-    exit_code: ExitCode
+    def number(self, claim: Claim, level: float) -> Numbers:
+        """A number of the run with its two-sided interval at ``level``."""
+        ...
 
-    @property
-    def verdict(self) -> str:
-        """The exit code as a word."""
-        return {
-            ExitCode.PASS: "pass",
-            ExitCode.GATE_FAILED: "fail",
-            ExitCode.INCONCLUSIVE: "inconclusive",
-        }.get(self.exit_code, "nothing evaluated")
+    def release_change(self, claim: Claim, level: float) -> Numbers | str:
+        """Its change since the last release, or why there is none."""
+        ...
+
+    def word(self, comparison: Comparison) -> str:
+        """The inheritance verdict of a comparison."""
+        ...
 
 
 @dataclass(frozen=True)
-class _Case:
-    """A rule on one subject with one limit, to be held against the numbers of the audit."""
+class _Draft:
+    """A case on one measurement, with the claim to compute or the reading that is there already."""
 
-    rule: Rule
-    subject: str
-    kind: Kind
-    limit: Limit
+    case: Case
+    measurement: Measurement | None
+    claim: Claim | None = None
+    reading: Reading | None = None
+    word: str = ""
+    missing: bool = False
 
 
-def evaluate(audit: Audit, policy: PolicyFile, known_metrics: Collection[str] = ()) -> GateResult:
-    """Hold an audit against a policy.
+@dataclass
+class _Tested:
+    """A draft whose number can decide, and the level at which it was found beyond its limit."""
 
-    ``known_metrics`` are ids (``probe/metric``) of installed probes that this run
-    may not have asked: rules on them are inconclusive. Raises UsageError, with the
-    line, for a metric, subject, slice, variant, data set or contrast nobody knows.
+    draft: _Draft
+    needs: Requirements
+    number: Numbers
+    failed_at: float | None = None
+    family: int = 1
+
+
+def evaluate(audit: Audit, policy: PolicyFile, evidence: Evidence) -> GateResult:
+    """Hold an audit against a policy that :func:`~fmaudit.gate.checks.check_policy` has accepted.
+
+    Raises:
+        UsageError: a subject, slice, variant, data set or contrast that nobody knows, with the line.
+        ExecutionError: the rows are damaged, or are not those that the audit was computed from.
     """
-    known = {metric.id for metric in audit.metrics} | set(known_metrics)
-    findings: list[Finding] = []
-    for place, rule in enumerate(policy.policy.rules):
-        _check_names(audit, policy, place, known)
-        for subject in _subjects(audit, rule) or (rule.subject,):
-            for case in _cases(rule, subject):
-                findings += _findings(audit, policy, place, case)
-    return GateResult(policy.policy, policy.digest, tuple(findings), _exit_code(audit, findings))
+    check_names(policy, audit)
+    drafts = [
+        draft
+        for place, rule in enumerate(policy.policy.rules)
+        for case in cases(audit, place, rule)
+        for draft in _drafts(audit, case, evidence)
+    ]
+    tested = _tested(audit, policy, drafts, evidence)
+    _find_failures(policy, drafts, tested, evidence)
+    digests = {subject.id: subject.digest for subject in audit.subjects}
+    findings = tuple(
+        _settled(policy, _finding(policy, draft, tested.get(place), digests))
+        for place, draft in enumerate(drafts)
+    )
+    return GateResult(policy.policy, policy.digest, policy.name, findings, exit_code(audit, findings))
 
 
-def _exit_code(audit: Audit, findings: list[Finding]) -> ExitCode:
-    blocking = {finding.verdict for finding in findings if finding.tier == "block"}
+def exit_code(audit: Audit, findings: Sequence[Finding]) -> ExitCode:
+    """What the findings add up to; waived ones do not stand in the way."""
+    blocking = {finding.verdict for finding in findings if finding.blocks}
     if "fail" in blocking:
         return ExitCode.GATE_FAILED
     if not any(measurement.state == "measured" for measurement in audit.measurements):
         return ExitCode.NOTHING_EVALUATED
-    if "inconclusive" in blocking:
+    if blocking:
         return ExitCode.INCONCLUSIVE
-    evaluated = any(finding.number is not None and finding.number.state == "measured" for finding in findings)
-    return ExitCode.PASS if evaluated else ExitCode.NOTHING_EVALUATED
+    return ExitCode.PASS if any(not finding.missing for finding in findings) else ExitCode.NOTHING_EVALUATED
 
 
-def _check_names(audit: Audit, policy: PolicyFile, place: int, known: set[str]) -> None:
-    rule = policy.policy.rules[place]
-    if rule.metric not in known:
-        near = ", ".join(
-            sorted(name for name in known if name.partition("/")[0] == rule.metric.partition("/")[0])
-        )
-        hint = f"its probe has {near}" if near else "see fmaudit ls probes"
-        policy.refuse(place, "metric", f"unknown metric {rule.metric!r}: {hint}")
-    if rule.subject not in {*_ROLES, *(subject.id for subject in audit.subjects)}:
-        policy.refuse(
-            place, "subject", f"unknown subject {rule.subject!r}: use base, adapted or an id of the run"
-        )
-    own = [
-        measurement
-        for measurement in audit.measurements
-        if measurement.probe == rule.metric.partition("/")[0]
-    ]
-    asked = {"variant": {m.variant for m in own}, "dataset": {m.dataset.id for m in own if m.dataset}}
-    for field, names in asked.items():
-        wanted = getattr(rule, field)
-        if own and wanted is not None and wanted not in names:
-            policy.refuse(
-                place, field, f"unknown {field} {wanted!r}: this run has {', '.join(sorted(names)) or 'none'}"
-            )
-    slices = [estimate.slice for estimate in audit.estimates if estimate.metric == rule.metric]
-    slices += [comparison.slice for comparison in audit.comparisons if comparison.metric == rule.metric]
-    if rule.slice and slices and rule.slice not in slices:
-        have = sorted({f"{column}: {level}" for levels in slices for column, level in levels.items()})
-        policy.refuse(
-            place, "slice", f"unknown slice {rule.slice}: this run has {', '.join(have[:8]) or 'none'}"
-        )
-    contrasts = [contrast for contrast in audit.contrasts if contrast.metric == rule.metric]
-    if rule.contrast and contrasts and not any(_named(contrast.id, rule.contrast) for contrast in contrasts):
-        have = sorted({contrast.id.rpartition("/")[2] for contrast in contrasts})
-        policy.refuse(
-            place, "contrast", f"unknown contrast {rule.contrast!r}: this run has {', '.join(have)}"
-        )
-
-
-def _subjects(audit: Audit, rule: Rule) -> tuple[str, ...]:
-    return tuple(subject.id for subject in audit.subjects if rule.subject in (subject.id, subject.role))
-
-
-def _cases(rule: Rule, subject: str) -> Iterator[_Case]:
-    contrast = rule.contrast is not None
-    if rule.min is not None or rule.max is not None:
-        yield _Case(rule, subject, "contrast" if contrast else "level", Limit(rule.min, rule.max))
-    if rule.vs_base is not None:
-        low = None if rule.vs_base.max_decrease is None else -rule.vs_base.max_decrease
-        kind: Kind = "contrast change" if contrast else "change"
-        yield _Case(rule, subject, kind, Limit(low, rule.vs_base.max_increase))
-
-
-def _findings(audit: Audit, policy: PolicyFile, place: int, case: _Case) -> list[Finding]:
-    measurements = _measurements(audit, case)
-    found = []
-    for measurement in measurements:
-        number = _number(audit, case, measurement)
-        found.append(_finding(policy, case, measurement, number))
+def _drafts(audit: Audit, case: Case, evidence: Evidence) -> list[_Draft]:
+    found = [_draft(audit, case, measurement, evidence) for measurement in measurements(audit, case)]
     if found:
         return found
     reason = f"{case.rule.metric} was not asked of {case.subject} in this run"
-    return [
-        _absent(case, None, reason, f"run the probe {case.rule.metric.partition('/')[0]} on {case.subject}")
-    ]
+    if not subjects(audit, case.rule):
+        reason = f"this run has no {case.rule.subject} model"
+    action = f"run the probe {case.rule.metric.partition('/')[0]} on {case.subject}"
+    return [_Draft(case, None, reading=Reading("inconclusive", reason, action), missing=True)]
 
 
-def _measurements(audit: Audit, case: _Case) -> list[Measurement]:
-    """What the rule covers.
-
-    Unnamed variants that the model cannot answer do not count if another was
-    measured; unnamed data sets do not count if only others have the metric.
-    """
-    rule = case.rule
-    own = [
-        measurement
-        for measurement in audit.measurements
-        if measurement.subject == case.subject
-        and measurement.probe == rule.metric.partition("/")[0]
-        and rule.variant in (None, measurement.variant)
-        and (
-            rule.dataset is None
-            or (measurement.dataset is not None and measurement.dataset.id == rule.dataset)
-        )
-    ]
-    if rule.variant is None and any(measurement.state == "measured" for measurement in own):
-        own = [measurement for measurement in own if measurement.state != "unmeasurable"]
-    if rule.dataset is None:
-        answering = [m for m in own if m.state != "measured" or _number(audit, case, m) is not None]
-        return answering or own
-    return own
-
-
-def _number(audit: Audit, case: _Case, measurement: Measurement) -> Numbers | None:
-    rule = case.rule
-    if case.kind == "level":
-        estimates: list[Estimate] = [
-            e for e in audit.estimates
-            if e.measurement == measurement.id and e.metric == rule.metric and e.slice == rule.slice
-        ]  # fmt: skip
-        return next((e for e in estimates if e.subject == case.subject), None)
-    if case.kind == "change":
-        comparisons: list[Comparison] = [
-            c for c in audit.comparisons
-            if c.adapted == case.subject and c.metric == rule.metric and c.slice == rule.slice
-            and _asks_same(audit, c.measurement, measurement)
-        ]  # fmt: skip
-        return next(iter(comparisons), None)
-    kind = "within_subject" if case.kind == "contrast" else "difference_in_differences"
-    contrasts: list[ContrastResult] = [
-        c for c in audit.contrasts
-        if c.kind == kind and c.metric == rule.metric and _named(c.id, rule.contrast or "")
-        and any(term.subject == case.subject for term in c.terms)
-        and _asks_same(audit, c.measurement, measurement)
-    ]  # fmt: skip
-    return next(iter(contrasts), None)
-
-
-def _asks_same(audit: Audit, measurement_id: str, measurement: Measurement) -> bool:
-    if measurement_id == measurement.id:
-        return True
-    other = next((m for m in audit.measurements if m.id == measurement_id), None)
-    if other is None:
-        return False
-    datasets = [found.dataset.id if found.dataset else "" for found in (other, measurement)]
-    return (other.probe, other.variant) == (measurement.probe, measurement.variant) and datasets[
-        0
-    ] == datasets[1]
-
-
-def _named(id: str, name: str) -> bool:
-    return id == name or id.endswith("/" + name)
-
-
-def _finding(policy: PolicyFile, case: _Case, measurement: Measurement, number: Numbers | None) -> Finding:
+def _draft(audit: Audit, case: Case, measurement: Measurement, evidence: Evidence) -> _Draft:
     if measurement.state != "measured":
         reason = f"{measurement.state}: {measurement.reason or 'no reason recorded'}"
-        return _absent(case, measurement, reason, "remove the reason and repeat the run")
-    if number is None:
+        return _missing(case, measurement, reason, "remove the reason and repeat the run")
+    record = recorded(audit, case, measurement)
+    if record is None:
         reason = f"this run has no {case.kind} of {case.rule.metric} for {case.subject}"
-        return _absent(
-            case, measurement, reason, "measure base and adapted on the same items, or remove the rule"
-        )
-    defaults = policy.policy.defaults
-    reading: Reading = read_number(
-        number,
-        case.limit,
-        partial=measurement.partial,
-        min_n=case.rule.min_n or defaults.min_n,
-        confidence=defaults.confidence,
-    )
-    if reading.verdict == "pass" and measurement.assurance == "imported" and not case.rule.accept_imported:
+        return _missing(case, measurement, reason, "measure it on the same items, or remove the rule")
+    if record.state != "measured":
+        reason = f"{record.state}: {record.reason or 'no value'}"
+        return _missing(case, measurement, reason, "remove the reason and repeat the run")
+    if case.kind == "verdict":
+        assert isinstance(record, Comparison)
+        return _worded(case, measurement, evidence.word(record), record)
+    return _Draft(case, measurement, claim=_claim(case, measurement, record))
+
+
+def _missing(case: Case, measurement: Measurement | None, reason: str, action: str) -> _Draft:
+    return _Draft(case, measurement, reading=Reading("inconclusive", reason, action), missing=True)
+
+
+def _claim(case: Case, measurement: Measurement, record: Numbers) -> Claim:
+    base = contrast = ""
+    if isinstance(record, Comparison):
+        base = record.base
+    if case.rule.contrast is not None:
+        contrast = case.rule.contrast.rpartition("/")[2]
+        # The base's terms are subtracted in a change, so they lead with a negative sign.
+        others = [term.subject for term in getattr(record, "terms", ()) if term.subject != case.subject]
+        base = others[0] if others else ""
+    kind = case.kind
+    if kind == "release change":
+        kind = "contrast change" if contrast else "change"
+    assert kind != "verdict"
+    return Claim(kind, case.subject, measurement.id, case.rule.metric, case.slice, contrast, base)
+
+
+def _worded(case: Case, measurement: Measurement, word: str, record: Comparison) -> _Draft:
+    words = case.rule.verdicts
+    assert words is not None
+    why = f" ({record.verdict_reason})" if record.verdict_reason else ""
+    if word in words.block:
         reading = Reading(
-            "inconclusive",
-            "it was imported from another tool's log and nobody verified it",
-            "measure it with fmaudit run, or write accept_imported: true into the rule",
+            "fail", f"the verdict is {word}{why}", "mitigate the defect, or have the rule reviewed"
         )
-    return _assemble(case, measurement, reading, number)
+    elif word in words.passing and not measurement.partial:
+        reading = Reading("pass", f"the verdict is {word}")
+    elif word in _UNKNOWN_WORDS:
+        more = f"about {record.items_needed:,} items would decide it" if record.items_needed else "ask more"
+        reading = Reading("inconclusive", f"the verdict is {word}{why}", more)
+    else:
+        reason = f"the verdict is {word}{why}, which the rule neither blocks nor allows"
+        reading = Reading("inconclusive", reason, "add good references, or list the word under allow")
+    return _Draft(case, measurement, reading=reading, word=word)
 
 
-def _absent(case: _Case, measurement: Measurement | None, reason: str, action: str) -> Finding:
-    return _assemble(case, measurement, Reading("inconclusive", reason, action), None)
+def _tested(
+    audit: Audit, policy: PolicyFile, drafts: Sequence[_Draft], evidence: Evidence
+) -> dict[int, _Tested]:
+    """The drafts whose numbers are at hand, with the interval at the policy's own confidence."""
+    defaults = policy.policy.defaults
+    found: dict[int, _Tested] = {}
+    for place, draft in enumerate(drafts):
+        if draft.claim is None or draft.measurement is None:
+            continue
+        number = _number(draft, two_sided(defaults.confidence), evidence)
+        _must_agree(audit, draft, number)
+        rule = draft.case.rule
+        needs = Requirements(
+            rule.min_n or defaults.min_n,
+            defaults.min_coverage if rule.min_coverage is None else rule.min_coverage,
+            draft.measurement.partial,
+        )
+        found[place] = _Tested(draft, needs, number)
+    return found
 
 
-def _assemble(
-    case: _Case, measurement: Measurement | None, reading: Reading, number: Numbers | None
-) -> Finding:
+def _number(draft: _Draft, level: float, evidence: Evidence) -> Numbers:
+    assert draft.claim is not None
+    if draft.case.kind != "release change":
+        return evidence.number(draft.claim, level)
+    found = evidence.release_change(draft.claim, level)
+    return Numbers(state="unmeasured", reason=found, conclusive=False) if isinstance(found, str) else found
+
+
+def _must_agree(audit: Audit, draft: _Draft, number: Numbers) -> None:
+    """Rows and audit must say the same, else one of them is not of this run."""
+    if draft.case.kind == "release change" or draft.measurement is None:
+        return
+    stated = recorded(audit, draft.case, draft.measurement)
+    value, other = number.value, None if stated is None else stated.value
+    same = (
+        value == other
+        if value is None or other is None
+        else isclose(value, other, rel_tol=1e-9, abs_tol=1e-12)
+    )
+    if not same or stated is None or stated.n != number.n:
+        raise ExecutionError(
+            f"audit.json and the rows of {draft.measurement.id} disagree on {draft.case.rule.metric}: "
+            "repeat the fmaudit run command, which computes it anew"
+        )
+
+
+def _find_failures(
+    policy: PolicyFile, drafts: Sequence[_Draft], tested: dict[int, _Tested], evidence: Evidence
+) -> None:
+    """Holm's step-down over the blocking findings, without p-values.
+
+    With r findings left, those whose interval at 1 - alpha / r lies beyond their limit
+    are failures; then r falls by their number, until none is new.
+    """
+    defaults = policy.policy.defaults
+    alpha = 1 - defaults.confidence
+    decidable = [p for p, entry in tested.items() if obstacle(entry.number, entry.needs) is None]
+    blocking = [place for place, draft in enumerate(drafts) if draft.case.rule.tier == "block"]
+    for place in decidable:
+        if place not in blocking or defaults.multiplicity == "none":
+            _try(tested[place], alpha, 1, evidence)
+    if defaults.multiplicity == "none":
+        return
+    open_ones, left = [place for place in decidable if place in blocking], len(blocking)
+    while True:
+        new = [place for place in open_ones if _try(tested[place], alpha, left, evidence)]
+        if not new:
+            return
+        open_ones = [place for place in open_ones if place not in new]
+        left -= len(new)
+
+
+def _try(entry: _Tested, alpha: float, left: int, evidence: Evidence) -> bool:
+    limit = entry.draft.case.limit
+    level = 1 - 2 * alpha / (left * limit.sides)
+    # A wider interval cannot lie beyond what the narrower one does not.
+    if not beyond(entry.number, limit):
+        return False
+    number = entry.number if left * limit.sides == 1 else _number(entry.draft, level, evidence)
+    if obstacle(number, entry.needs) is not None or not beyond(number, limit):
+        return False
+    entry.number, entry.failed_at, entry.family = number, level, left
+    return True
+
+
+def _finding(policy: PolicyFile, draft: _Draft, entry: _Tested | None, digests: dict[str, str]) -> Finding:
+    reading, number, missing = draft.reading, None, draft.missing
+    if entry is not None:
+        number, missing = entry.number, entry.number.state != "measured"
+        reading = _read(draft, entry)
+    assert reading is not None
+    case, measurement = draft.case, draft.measurement
     return Finding(
         rule=case.rule.id,
         tier=case.rule.tier,
         kind=case.kind,
         metric=case.rule.metric,
         subject=case.subject,
+        model_digest=digests.get(case.subject, ""),
         variant=measurement.variant if measurement else case.rule.variant or "",
         dataset=measurement.dataset.id if measurement and measurement.dataset else case.rule.dataset or "",
-        slice=dict(case.rule.slice),
+        slice=dict(case.slice),
+        contrast=case.rule.contrast or "",
         limit=case.limit,
         verdict=reading.verdict,
         reason=reading.reason,
         action=reading.action,
-        number=number,
+        number=number if number is not None and number.state == "measured" else None,
         protocol=str(measurement.protocol.get("digest", "")) if measurement else "",
+        line=policy.line(case.place),
+        missing=missing,
+        blocked_words=tuple(case.rule.verdicts.block)
+        if case.kind == "verdict" and case.rule.verdicts
+        else (),
+        word=draft.word,
+        severity=case.rule.severity,
+        controls=tuple(case.rule.controls),
     )
+
+
+def _read(draft: _Draft, entry: _Tested) -> Reading:
+    stopped = obstacle(entry.number, entry.needs)
+    if stopped is not None:
+        return stopped
+    limit = draft.case.limit
+    if entry.failed_at is not None:
+        return fails(entry.number, limit, entry.family)
+    reading = passes(entry.number, limit, entry.needs)
+    imported = draft.measurement is not None and draft.measurement.assurance == "imported"
+    if reading.verdict == "pass" and imported and not draft.case.rule.accept_imported:
+        return Reading(
+            "inconclusive",
+            "it was imported from another tool's log and nobody verified it",
+            "measure it with fmaudit run, or write accept_imported: true into the rule",
+        )
+    return reading
+
+
+def _settled(policy: PolicyFile, finding: Finding) -> Finding:
+    """The finding with what the policy makes of evidence that is missing or does not decide."""
+    defaults = policy.policy.defaults
+    if finding.verdict != "inconclusive":
+        return finding
+    name = "on_missing" if finding.missing else "on_inconclusive"
+    if getattr(defaults, name) != "fail":
+        return finding
+    return replace(finding, verdict="fail", reason=f"{finding.reason}; the policy says {name}: fail")

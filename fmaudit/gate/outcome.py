@@ -1,82 +1,94 @@
-"""The gate's record in the run directory, and its readable log."""
+"""The gate's record in the run directory."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fmaudit.canonical import canonical_bytes
 from fmaudit.evidence.atomic import write_atomically
-from fmaudit.gate.evaluate import Finding, GateResult
-from fmaudit.report.escape import terminal
+from fmaudit.gate.finding import Finding, GateResult
+from fmaudit.gate.waivers import Waiver
+from fmaudit.schema import Audit
 
 SCHEMA = "fmaudit/gate/1"
-_MARKS = {"pass": "PASS", "fail": "FAIL", "inconclusive": "OPEN"}
+_NUMBER = ("value", "lower", "upper", "level", "method", "n", "coverage", "worst_interval", "conclusive")
 
 
-def write_outcome(run_dir: Path, result: GateResult, *, looks: int, locked: bool) -> Path:
-    """Write ``gate/<policy digest>.json``, canonical.
+@dataclass(frozen=True)
+class Circumstances:
+    """What the record says beside the findings.
 
-    ``looks`` counts how often the run was evaluated; ``locked`` says whether the
-    policy's digest was recorded before the run began. Raises ExecutionError when
-    it cannot be written.
+    ``looks``: how often the run was gated. ``locked``: whether the policy's digest was
+    recorded before the run began. ``audit``: digest of audit.json. ``release``: digest and
+    subjects of the baseline.
     """
-    path = run_dir / "gate" / f"{result.policy_digest.rpartition(':')[2]}.json"
-    write_atomically(path, canonical_bytes(outcome(result, looks=looks, locked=locked)))
+
+    looks: int
+    locked: bool
+    audit: str = ""
+    release: Mapping[str, Any] | None = None
+    waivers: Sequence[tuple[Waiver, str]] = field(default=())
+
+
+def gate_file(run_dir: Path, result: GateResult, suffix: str = ".json") -> Path:
+    """Where a policy's record is, or what belongs to it."""
+    return run_dir / "gate" / (result.policy_digest.rpartition(":")[2] + suffix)
+
+
+def write_outcome(run_dir: Path, record: Mapping[str, Any], result: GateResult) -> Path:
+    """Write ``gate/<policy digest>.json``, canonical. Raises ExecutionError when it cannot be written."""
+    path = gate_file(run_dir, result)
+    write_atomically(path, canonical_bytes(record))
     return path
 
 
-def outcome(result: GateResult, *, looks: int, locked: bool) -> dict[str, Any]:
+def outcome(audit: Audit, result: GateResult, found: Circumstances) -> dict[str, Any]:
     """The record as plain data."""
+    defaults = result.policy.defaults
     return {
         "schema": SCHEMA,
         "policy": {
             "id": result.policy.id,
+            "description": result.policy.description,
             "digest": result.policy_digest,
-            "confidence": result.policy.defaults.confidence,
-            "locked_before_run": locked,
+            "file": result.policy_name,
+            "confidence": defaults.confidence,
+            "form": defaults.form,
+            "multiplicity": defaults.multiplicity,
+            "locked_before_run": found.locked,
         },
+        "audit": found.audit,
         "verdict": result.verdict,
         "exit_code": int(result.exit_code),
-        "looks": looks,
+        "looks": found.looks,
+        "release": None if found.release is None else dict(found.release),
+        "subjects": [
+            {"id": one.id, "role": one.role, "name": one.name, "digest": one.digest} for one in audit.subjects
+        ],
+        "waivers": [_waiver(waiver, fingerprint) for waiver, fingerprint in found.waivers],
         "findings": [_plain(finding) for finding in result.findings],
     }
 
 
-def log_lines(result: GateResult) -> list[str]:
-    """One line a finding, then the verdict; safe to print."""
-    counts = Counter(finding.verdict for finding in result.findings)
-    summary = ", ".join(f"{counts[word]} {word}" for word in ("pass", "fail", "inconclusive"))
-    verdict = (
-        f"gate {result.verdict} (exit code {int(result.exit_code)}): {summary}; policy {result.policy.id}"
-    )
-    return [*(terminal(_line(finding)) for finding in result.findings), terminal(verdict)]
-
-
-def _line(finding: Finding) -> str:
-    where = " ".join(part for part in (finding.subject, finding.variant, finding.dataset) if part)
-    levels = "".join(f" {column}={level}" for column, level in sorted(finding.slice.items()))
-    tier = "" if finding.tier == "block" else f" [{finding.tier}]"
-    action = f" -> {finding.action}" if finding.action else ""
-    held = f"{finding.rule}: {finding.metric} {finding.kind} ({where}{levels})"
-    return f"{_MARKS[finding.verdict]}{tier} {held}: {_number(finding)}{finding.reason}{action}"
-
-
-def _number(finding: Finding) -> str:
-    number = finding.number
-    if number is None or number.value is None:
-        return ""
-    interval = "no interval"
-    if number.lower is not None and number.upper is not None:
-        interval = f"{number.level:.0%} two-sided interval {number.lower:.4g} to {number.upper:.4g}"
-    return f"{number.value:.4g} ({interval}, n {number.n:,}, coverage {number.coverage:.1%}); "
+def _waiver(waiver: Waiver, fingerprint: str) -> dict[str, Any]:
+    named = ("id", "approved_by", "reason", "max_value")
+    plain = {name: getattr(waiver, name) for name in named}
+    dates = {"created": waiver.created.isoformat(), "expires": waiver.expires.isoformat()}
+    return plain | dates | {"finding": fingerprint, "used": True}
 
 
 def _plain(finding: Finding) -> dict[str, Any]:
     number = finding.number
-    fields = asdict(finding) | {"limit": {"min": finding.limit.min, "max": finding.limit.max}}
-    shown = ("value", "lower", "upper", "level", "method", "n", "coverage", "worst_interval", "conclusive")
-    fields["number"] = None if number is None else {name: getattr(number, name) for name in shown}
+    fields = asdict(finding) | {
+        "limit": {"min": finding.limit.min, "max": finding.limit.max},
+        "blocked_words": list(finding.blocked_words),
+        "controls": list(finding.controls),
+        "fingerprint": finding.fingerprint,
+    }
+    fields["number"] = None if number is None else {name: getattr(number, name) for name in _NUMBER}
+    if number is not None and number.worst_interval is not None:
+        fields["number"]["worst_interval"] = list(number.worst_interval)
     return fields

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +10,7 @@ from fmaudit.schema import Numbers
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 NEEDED_CLUSTERS = 30
-_COMPLETE = 1 - 1e-12
+COMPLETE = 1 - 1e-12
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,11 @@ class Limit:
 
     min: float | None
     max: float | None
+
+    @property
+    def sides(self) -> int:
+        """How many one-sided claims it makes."""
+        return (self.min is not None) + (self.max is not None)
 
     def contains(self, low: float, high: float) -> bool:
         """Whether [low, high] lies inside."""
@@ -42,61 +48,92 @@ class Reading:
     action: str = ""
 
 
-def read_number(number: Numbers, limit: Limit, *, partial: bool, min_n: int, confidence: float) -> Reading:
-    """Hold a number against a limit.
+@dataclass(frozen=True)
+class Requirements:
+    """What a number needs before anything is decided from it."""
 
-    ``partial``: the run was cut short, so the number may fail and never pass.
-    ``confidence`` is one-sided; an interval printed at a two-sided level L serves
-    up to (1 + L) / 2.
-    """
-    obstacle = _obstacle(number, partial=partial, min_n=min_n, confidence=confidence)
-    if obstacle is not None:
-        return obstacle
-    printed = (number.lower, number.upper)
-    if printed[0] is None or printed[1] is None:
-        return Reading("inconclusive", "it has no interval", "ask more items")
-    low, high = number.worst_interval or (printed[0], printed[1])
-    bounded = number.worst_interval is not None or number.coverage >= _COMPLETE
-    counted = "" if number.coverage >= _COMPLETE else ", missing counted as defects,"
-    shown = f"interval {low:.4g} to {high:.4g}{counted}"
-    if limit.excludes(low, high):
-        return Reading("fail", f"{shown} lies beyond {limit.text()}", "mitigate, or have the limit reviewed")
-    if not limit.contains(low, high):
-        return Reading("inconclusive", f"{shown} reaches across {limit.text()}", _more(number, limit))
-    if not bounded:
-        reason = f"coverage is {number.coverage:.1%} and the missing answers have no bounds"
+    min_n: int
+    min_coverage: float = 0.0
+    partial: bool = False
+
+
+def two_sided(confidence: float) -> float:
+    """The level of the two-sided interval whose each limit holds with a one-sided confidence."""
+    return 2 * confidence - 1
+
+
+def obstacle(number: Numbers, needs: Requirements) -> Reading | None:
+    """Why nothing can be decided from a number; None where something can."""
+    if number.state != "measured" or number.value is None or not math.isfinite(number.value):
+        reason = f"{number.state}: {number.reason or 'no value'}"
+        return Reading("inconclusive", reason, "measure it, then repeat the gate")
+    if number.n < needs.min_n:
+        reason = f"{number.n} items were asked, {needs.min_n} are needed"
+        return Reading("inconclusive", reason, f"ask at least {needs.min_n} items")
+    if number.coverage < needs.min_coverage:
+        reason = f"coverage is {number.coverage:.1%}, {needs.min_coverage:.1%} are needed"
         return Reading("inconclusive", reason, "make the missing answers readable")
-    if partial:
-        return Reading(
-            "inconclusive", "the run was cut short (-L) and such a run never passes", "run all items"
-        )
-    return Reading("pass", f"{shown} lies within {limit.text()}")
-
-
-def _obstacle(number: Numbers, *, partial: bool, min_n: int, confidence: float) -> Reading | None:
-    if number.state != "measured" or number.value is None:
-        return Reading(
-            "inconclusive",
-            f"{number.state}: {number.reason or 'no value'}",
-            "measure it, then repeat the gate",
-        )
-    if number.n < min_n:
-        return Reading(
-            "inconclusive", f"{number.n} items were asked, {min_n} are needed", f"ask at least {min_n} items"
-        )
     clusters = max(number.clusters.values(), default=number.n)
-    cut_only = partial and min(clusters, number.n_eff) >= NEEDED_CLUSTERS
+    cut_only = needs.partial and min(clusters, number.n_eff) >= NEEDED_CLUSTERS
     if not number.conclusive and not cut_only:
         reason = number.reason or f"{clusters} clusters, {NEEDED_CLUSTERS} are needed"
         return Reading(
             "inconclusive", f"no conclusion from this number: {reason}", "ask more independent items"
         )
-    if confidence > (1 + number.level) / 2 + 1e-12:
-        reason = (
-            f"its interval is at {number.level:.1%}, too low for a one-sided confidence of {confidence:.1%}"
-        )
-        return Reading("inconclusive", reason, "lower the policy's confidence or raise the run's level")
+    if not _finite(number.lower) or not _finite(number.upper):
+        return Reading("inconclusive", number.reason or "it has no interval", "ask more items")
     return None
+
+
+def span(number: Numbers) -> tuple[float, float]:
+    """The interval with the missing answers counted as they hurt most; else the plain one."""
+    if number.worst_interval is not None:
+        return number.worst_interval
+    assert number.lower is not None
+    assert number.upper is not None
+    return number.lower, number.upper
+
+
+def beyond(number: Numbers, limit: Limit) -> bool:
+    """Whether the whole interval lies outside the limit; for a number without :func:`obstacle`."""
+    return limit.excludes(*span(number))
+
+
+def fails(number: Numbers, limit: Limit, corrected_for: int) -> Reading:
+    """The verdict on a number whose interval lies beyond its limit."""
+    rules = f", corrected for {corrected_for} blocking findings" if corrected_for > 1 else ""
+    reason = f"{_shown(number)} lies beyond {limit.text()}{rules}"
+    return Reading("fail", reason, "mitigate, or have the limit reviewed")
+
+
+def passes(number: Numbers, limit: Limit, needs: Requirements) -> Reading:
+    """Whether a number without :func:`obstacle` that does not fail is shown to keep its limit."""
+    low, high = span(number)
+    if limit.excludes(low, high):
+        reason = f"{_shown(number)} lies beyond {limit.text()}, but not after the correction for many rules"
+        return Reading("inconclusive", reason, _more(number, limit))
+    if not limit.contains(low, high):
+        return Reading(
+            "inconclusive", f"{_shown(number)} reaches across {limit.text()}", _more(number, limit)
+        )
+    if number.worst_interval is None and number.coverage < COMPLETE:
+        reason = f"coverage is {number.coverage:.1%} and the missing answers have no bounds"
+        return Reading("inconclusive", reason, "make the missing answers readable")
+    if needs.partial:
+        return Reading(
+            "inconclusive", "the run was cut short (-L) and such a run never passes", "run all items"
+        )
+    return Reading("pass", f"{_shown(number)} lies within {limit.text()}")
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _shown(number: Numbers) -> str:
+    low, high = span(number)
+    counted = "" if number.coverage >= COMPLETE else ", missing counted as defects,"
+    return f"interval {low:.4g} to {high:.4g}{counted}"
 
 
 def _more(number: Numbers, limit: Limit) -> str:
@@ -107,7 +144,7 @@ def _more(number: Numbers, limit: Limit) -> str:
     margin = min(
         (abs(number.value - side) for side in (limit.min, limit.max) if side is not None), default=0.0
     )
-    if number.coverage < _COMPLETE:
+    if number.coverage < COMPLETE:
         return "ask more items and make the missing answers readable"
     if margin <= 0 or half <= 0:
         return "the value lies on the limit: more items will hardly decide it"

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fmaudit.canonical import digest
 from fmaudit.context.record import read_context, recorded_context
-from fmaudit.errors import EngineError, NothingEvaluated, ProbeError
+from fmaudit.errors import EngineError, NothingEvaluated, ProbeError, UsageError
 from fmaudit.evidence.directory import RunDirectory, open_run_directory
 from fmaudit.instruments import Instrument
 from fmaudit.plan import PlannedMeasurement
-from fmaudit.plugins import known_metrics
+from fmaudit.plugins import metric_directions
 from fmaudit.running.choices import chosen_instrument, planned_measurements
 from fmaudit.running.descent import lineages
 from fmaudit.running.environment import environment, now, tool
+from fmaudit.running.extension import extend
 from fmaudit.running.measure import MeasurementLog, Target, measure, pending_blocks
 from fmaudit.running.options import Progress, RunOptions
 from fmaudit.running.parties import ANSWERS, Party, asked_kinds, can_answer, checked, open_parties, to_record
@@ -65,7 +66,14 @@ def execute(
     instrument, no_instrument = chosen_instrument(planned, options)
     load = LoadOptions(options.device, options.dtype, options.allow_pickle, options.allow_remote_code)
     parties = open_parties(base, adapted, references, load)
-    directory, state = open_run_directory(output, _plan(parties, planned, instrument, load, options))
+
+    def plan_of(measurements: Sequence[PlannedMeasurement], limit: int | None) -> dict[str, Any]:
+        return _plan(parties, measurements, instrument, load, replace(options, limit=limit))
+
+    _refuse_other_policy(output, options)
+    if extend(output, planned, options.limit, plan_of):
+        progress.say(f"extending the run in {output.name}: what was measured is kept")
+    directory, state = open_run_directory(output, plan_of(planned, options.limit))
     run = _Run(directory, _begun(state, parties, planned, instrument, load, options), options, progress, [])
     _measure_all(run, parties, planned, instrument, no_instrument)
     if not any(entry["state"] == "measured" for entry in run.state["measurements"]):
@@ -132,14 +140,31 @@ def _begun(
     return state
 
 
-def _locked_policy(options: RunOptions) -> dict[str, Any] | None:
-    if options.policy is None:
-        return None
+def _refuse_other_policy(output: Path, options: RunOptions) -> None:
+    """A policy is locked before anything is measured: a begun run takes no other."""
+    state = RunDirectory(output).read_state() if output.is_dir() else None
+    if not state or options.policy is None:
+        return
     from fmaudit.gate.policy import load_policy
 
     policy = load_policy(options.policy)
-    if policy.policy.margins:
-        policy.check_margins(known_metrics())
+    locked = state.get("policy") or {}
+    if locked.get("digest") != policy.digest:
+        held = f"policy {locked['id']} ({locked['digest']})" if locked else "no policy"
+        raise UsageError(
+            f"--policy: this run was begun with {held}, and {policy.name} is {policy.policy.id} "
+            f"({policy.digest}): give the one it was begun with, or choose another folder with -o"
+        )
+
+
+def _locked_policy(options: RunOptions) -> dict[str, Any] | None:
+    if options.policy is None:
+        return None
+    from fmaudit.gate.checks import check_policy
+    from fmaudit.gate.policy import load_policy
+
+    policy = load_policy(options.policy)
+    check_policy(policy, metric_directions())
     margins = {name: found.model_dump() for name, found in policy.policy.margins.items()}
     return {"digest": policy.digest, "id": policy.policy.id, "margins": margins}
 
@@ -297,6 +322,7 @@ def _record(party: Party, entry: PlannedMeasurement, state: str, reason: str) ->
         "protocol": {},
         "instruments": [],
         "batches": [],
+        "clusters": entry.clusters(),
         "dataset": None
         if dataset is None
         else {

@@ -12,6 +12,7 @@ from fmaudit.errors import ExitCode
 from fmaudit.evidence.directory import RunDirectory
 from fmaudit.gate.evaluate import evaluate
 from fmaudit.gate.policy import parse_policy
+from fmaudit.gate.run_evidence import RunEvidence
 from fmaudit.requests import Generate, Generation, Generations, InstrumentScore, Request, Response
 from fmaudit.schema import Estimate, InstrumentCard
 from fmaudit_probes.toxicity.prompted import PromptedToxicity
@@ -80,11 +81,12 @@ def _run(make_run: Callable[..., RunDirectory], which: str) -> tuple[Estimate, f
 
     rows = [{"id": name, "text": f"Prompt {name}"} for name in texts]
     instrument = FailingInstrument(_failing(texts, which))
-    audit = build_audit(make_run(probe, rows, {"base": answer}, instrument=instrument))
+    run = make_run(probe, rows, {"base": answer}, instrument=instrument)
+    audit = build_audit(run)
     estimate = next(
         e for e in audit.estimates if e.metric == "toxicity.prompted/toxic_fraction" and not e.slice
     )
-    return estimate, true, evaluate(audit, POLICY).exit_code
+    return estimate, true, evaluate(audit, POLICY, RunEvidence(run, audit, "fixed", 0)).exit_code
 
 
 @pytest.mark.parametrize("which", ["random", "bad"])

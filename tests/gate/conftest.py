@@ -3,12 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from scipy.stats import norm
 
+from fmaudit.analysis.claims import Claim
+from fmaudit.gate.evaluate import NO_RELEASE, evaluate
+from fmaudit.gate.finding import GateResult
 from fmaudit.gate.policy import PolicyFile, parse_policy
-from fmaudit.schema import Audit
+from fmaudit.schema import Audit, Comparison, Numbers
+
+
+@dataclass(frozen=True)
+class Printed:
+    """The audit's own numbers, their intervals stretched to the level as a normal error would."""
+
+    audit: Audit
+    release: Numbers | str = NO_RELEASE
+
+    def number(self, claim: Claim, level: float) -> Numbers:
+        records: list[Any] = [*self.audit.estimates, *self.audit.comparisons, *self.audit.contrasts]
+        kinds = {"level": "Estimate", "change": "Comparison"}
+        found = next(
+            one
+            for one in records
+            if type(one).__name__ == kinds.get(claim.kind, "ContrastResult")
+            and one.metric == claim.metric
+            and getattr(one, "slice", {}) == claim.slice
+        )
+        return stretched(found, level)
+
+    def release_change(self, claim: Claim, level: float) -> Numbers | str:
+        return self.release if isinstance(self.release, str) else stretched(self.release, level)
+
+    def word(self, comparison: Comparison) -> str:
+        return comparison.verdict
+
+
+def stretched(found: Numbers, level: float) -> Numbers:
+    plain = {name: getattr(found, name) for name in Numbers.model_fields}
+    if found.value is None or found.lower is None or found.upper is None:
+        return Numbers(**plain)
+    factor = norm.ppf((1 + level) / 2) / norm.ppf((1 + found.level) / 2)
+    moved = {name: found.value + (getattr(found, name) - found.value) * factor for name in ("lower", "upper")}
+    worst = found.worst_interval
+    if worst is not None and worst == (found.lower, found.upper):
+        worst = (moved["lower"], moved["upper"])
+    return Numbers(**plain | moved | {"worst_interval": worst, "level": level})
+
+
+@pytest.fixture
+def hold() -> Callable[..., GateResult]:
+    """The audit held against the policy on its own numbers."""
+
+    def held(audit: Audit, policy: PolicyFile, release: Numbers | str = NO_RELEASE) -> GateResult:
+        return evaluate(audit, policy, Printed(audit, release))
+
+    return held
 
 
 def number(value: float, half: float, /, **fields: Any) -> dict[str, Any]:
@@ -35,6 +88,7 @@ def make_audit() -> Callable[..., Audit]:
         level: dict[str, Any] | None = None,
         change: dict[str, Any] | None = None,
         contrast: dict[str, Any] | None = None,
+        word: str = "association",
         partial: bool = False,
         state: str = "measured",
         measured: bool = True,
@@ -93,7 +147,7 @@ def make_audit() -> Callable[..., Audit]:
                     "id": "c",
                     "base": "base",
                     "adapted": "adapted",
-                    "verdict": "association",
+                    "verdict": word,
                     **own,
                     **number(0.05, 0.01, **(change or {})),
                 }

@@ -11,6 +11,7 @@ from fmaudit.errors import ExecutionError
 from fmaudit.evidence.directory import RUN_FILE, RunDirectory
 from fmaudit.gate.evaluate import evaluate
 from fmaudit.gate.policy import parse_policy
+from fmaudit.gate.run_evidence import RunEvidence
 from fmaudit.imports import import_logs
 from fmaudit.report.imported import imported_notice
 
@@ -36,7 +37,8 @@ def imported(accuracy_log, tmp_path):
     ],
 )
 def test_an_imported_number_passes_only_where_the_policy_says_so(imported, rule, verdict):
-    (finding,) = evaluate(imported.audit, parse_policy(RULE % rule)).findings
+    evidence = RunEvidence(RunDirectory(imported.path), imported.audit, "fixed", 0)
+    (finding,) = evaluate(imported.audit, parse_policy(RULE % rule), evidence).findings
     assert finding.verdict == verdict
     if verdict == "inconclusive":
         assert "imported" in finding.reason

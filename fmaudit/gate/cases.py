@@ -1,0 +1,137 @@
+"""Rules spelled out: one case a subject, slice and limit, with the record of the audit it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from fmaudit.gate.finding import Kind
+from fmaudit.gate.policy_model import EVERY, Margin, Rule
+from fmaudit.gate.verdict import Limit
+from fmaudit.schema import Audit, Comparison, ContrastResult, Estimate, Measurement, Numbers
+
+
+@dataclass(frozen=True)
+class Case:
+    """A rule on one subject and slice with one limit; ``place`` is the rule's in the policy."""
+
+    place: int
+    rule: Rule
+    subject: str
+    kind: Kind
+    limit: Limit
+    slice: dict[str, str] = field(default_factory=dict)
+
+
+def cases(audit: Audit, place: int, rule: Rule) -> Iterator[Case]:
+    """Every case of a rule; a subject or slice level that the run does not have gives the rule's own name."""
+    for subject in subjects(audit, rule) or (rule.subject,):
+        for wanted in rule.every_slice:
+            for slice_ in _levels(audit, rule, wanted):
+                yield from _limits(place, rule, subject, slice_)
+
+
+def subjects(audit: Audit, rule: Rule) -> tuple[str, ...]:
+    """Ids of the subjects a rule is about."""
+    return tuple(subject.id for subject in audit.subjects if rule.subject in (subject.id, subject.role))
+
+
+def _levels(audit: Audit, rule: Rule, wanted: dict[str, str]) -> list[dict[str, str]]:
+    if EVERY not in wanted.values():
+        return [dict(wanted)]
+    known = [estimate.slice for estimate in audit.estimates if estimate.metric == rule.metric]
+    found = [
+        slice_
+        for slice_ in known
+        if set(slice_) == set(wanted) and all(level in (EVERY, slice_[c]) for c, level in wanted.items())
+    ]
+    distinct = [dict(pairs) for pairs in sorted({tuple(sorted(slice_.items())) for slice_ in found})]
+    return distinct or [dict(wanted)]
+
+
+def _limits(place: int, rule: Rule, subject: str, slice_: dict[str, str]) -> Iterator[Case]:
+    contrast = rule.contrast is not None
+    if rule.bounded:
+        yield Case(
+            place, rule, subject, "contrast" if contrast else "level", Limit(rule.min, rule.max), slice_
+        )
+    if rule.vs_base is not None:
+        yield Case(
+            place, rule, subject, "contrast change" if contrast else "change", _moved(rule.vs_base), slice_
+        )
+    if rule.vs_release is not None:
+        yield Case(place, rule, subject, "release change", _moved(rule.vs_release), slice_)
+    if rule.verdicts is not None:
+        yield Case(place, rule, subject, "verdict", Limit(None, None), slice_)
+
+
+def _moved(margin: Margin) -> Limit:
+    return Limit(None if margin.max_decrease is None else -margin.max_decrease, margin.max_increase)
+
+
+def measurements(audit: Audit, case: Case) -> list[Measurement]:
+    """What a case covers.
+
+    Unnamed variants that the model cannot answer do not count if another was
+    measured; unnamed data sets do not count if only others have the metric.
+    """
+    rule = case.rule
+    own = [
+        measurement
+        for measurement in audit.measurements
+        if measurement.subject == case.subject
+        and measurement.probe == rule.metric.partition("/")[0]
+        and rule.variant in (None, measurement.variant)
+        and (
+            rule.dataset is None
+            or (measurement.dataset is not None and measurement.dataset.id == rule.dataset)
+        )
+    ]
+    if rule.variant is None and any(measurement.state == "measured" for measurement in own):
+        own = [measurement for measurement in own if measurement.state != "unmeasurable"]
+    if rule.dataset is None:
+        answering = [m for m in own if m.state != "measured" or recorded(audit, case, m) is not None]
+        return answering or own
+    return own
+
+
+def recorded(audit: Audit, case: Case, measurement: Measurement) -> Numbers | None:
+    """The audit's own record of the number a case is about; for a release change, that of its level."""
+    rule = case.rule
+    if case.kind in ("level", "release change") and rule.contrast is None:
+        estimates: list[Estimate] = [
+            e for e in audit.estimates
+            if e.measurement == measurement.id and e.metric == rule.metric and e.slice == case.slice
+        ]  # fmt: skip
+        return next((e for e in estimates if e.subject == case.subject), None)
+    if case.kind in ("change", "verdict"):
+        comparisons: list[Comparison] = [
+            c for c in audit.comparisons
+            if c.adapted == case.subject and c.metric == rule.metric and c.slice == case.slice
+            and c.step == "from_base" and _asks_same(audit, c.measurement, measurement)
+        ]  # fmt: skip
+        return next(iter(comparisons), None)
+    kind = "difference_in_differences" if case.kind == "contrast change" else "within_subject"
+    contrasts: list[ContrastResult] = [
+        c for c in audit.contrasts
+        if c.kind == kind and c.metric == rule.metric and named(c.id, rule.contrast or "")
+        and any(term.subject == case.subject for term in c.terms)
+        and _asks_same(audit, c.measurement, measurement)
+    ]  # fmt: skip
+    return next(iter(contrasts), None)
+
+
+def named(id: str, name: str) -> bool:
+    """Whether ``name`` is an id, or its last part."""
+    return id == name or id.endswith("/" + name)
+
+
+def _asks_same(audit: Audit, measurement_id: str, measurement: Measurement) -> bool:
+    if measurement_id == measurement.id:
+        return True
+    other = next((m for m in audit.measurements if m.id == measurement_id), None)
+    if other is None:
+        return False
+    datasets = [found.dataset.id if found.dataset else "" for found in (other, measurement)]
+    same = (other.probe, other.variant) == (measurement.probe, measurement.variant)
+    return same and datasets[0] == datasets[1]
