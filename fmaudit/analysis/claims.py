@@ -2,7 +2,7 @@
 
 ``audit.json`` holds every number at one level; who decides at another (a gate with its
 own confidence, or with a correction for many rules) must not bend that interval but take
-the one of the level it decides at.
+the one of the level it decides at, in the form that is fit to decide on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from fmaudit.analysis import numbers, pairs
 from fmaudit.analysis.comparisons import field as field_of
+from fmaudit.analysis.decisive import decisive_change, decisive_rate
 from fmaudit.analysis.measured import MeasuredRows, probes_of, read_measured
 from fmaudit.analysis.numbers import Settings, item_values
 from fmaudit.analysis.records import cut_short, defined_contrasts, slices, subject
@@ -29,13 +30,11 @@ from fmaudit.analysis.sequences import (
 from fmaudit.analysis.tables import Answers
 from fmaudit.errors import ExecutionError
 from fmaudit.evidence.directory import RunDirectory
-from fmaudit.probe import Contrast, Metric, Statistic
+from fmaudit.probe import Contrast, Metric, Rate, Statistic
 from fmaudit.schema import Numbers, Subject
 
 Form = Literal["fixed", "anytime"]
 ClaimKind = Literal["level", "change", "contrast", "contrast change"]
-
-
 
 
 @dataclass(frozen=True)
@@ -70,18 +69,26 @@ class RunNumbers:
     _state: dict[str, Any] = field(default_factory=dict)
 
     def number(self, claim: Claim, level: float) -> Numbers:
-        """The number of ``claim`` with its two-sided interval at ``level``.
+        """The number of ``claim`` with its two-sided interval at ``level``, to decide on.
 
         Raises ExecutionError where the rows are missing, damaged or do not hold such a claim.
         """
+        return self._numbers(claim, level, self.form)
+
+    def printed(self, claim: Claim, level: float) -> Numbers:
+        """The number as ``audit.json`` holds it at that level."""
+        return self._numbers(claim, level, None)
+
+    def _numbers(self, claim: Claim, level: float, form: Form | None) -> Numbers:
         new = self.rows(claim.measurement)
         settings = Settings(level, self._seed())
         if claim.kind in ("contrast", "contrast change"):
             fields = self._contrast(claim, new, settings)
+            if form == "anytime":
+                fields = without_sequence(fields, NO_CONTRAST)
         else:
-            metric = _metric(claim, new)
             measure = self._change if claim.kind == "change" else self._level
-            fields = measure(claim, metric, new, settings)
+            fields = measure(claim, _metric(claim, new), new, settings, form)
         fields |= cut_short(new, fields)
         return Numbers(**{name: value for name, value in fields.items() if name in Numbers.model_fields})
 
@@ -120,25 +127,29 @@ class RunNumbers:
             self._state |= self.directory.read_state() or {}
         return self._state
 
-    def _level(self, claim: Claim, metric: Metric, new: MeasuredRows, settings: Settings) -> dict[str, Any]:
+    def _level(
+        self, claim: Claim, metric: Metric, new: MeasuredRows, settings: Settings, form: Form | None
+    ) -> dict[str, Any]:
         answers = new.answers.take(_mask(claim, metric, new.answers))
         fields = numbers.estimate(metric, answers, new.probe.measures, settings)
-        if self.form == "fixed":
-            return fields
+        if form != "anytime":
+            return decisive_rate(fields) if form and isinstance(metric, Rate) else fields
         if isinstance(metric, Statistic):
             return without_sequence(fields, NO_STATISTIC)
         values = item_values(metric, answers, new.probe.measures)
         return sequence_of_level(fields, values, answers, self.units(new.id), settings.level)
 
-    def _change(self, claim: Claim, metric: Metric, new: MeasuredRows, settings: Settings) -> dict[str, Any]:
+    def _change(
+        self, claim: Claim, metric: Metric, new: MeasuredRows, settings: Settings, form: Form | None
+    ) -> dict[str, Any]:
         old = self.rows(f"{claim.base}/{claim.key}")
         self._refuse_other_question(old, new, metric, settings)
         whole = pairs.pair_up(old.answers, new.answers)
         chosen = _mask(claim, metric, whole.base)
         pair = pairs.Pair(whole.base.take(chosen), whole.adapted.take(chosen))
         fields = pairs.compare(metric, pair, new.probe.measures, settings)
-        if self.form == "fixed":
-            return fields
+        if form != "anytime":
+            return decisive_change(fields) if form and isinstance(metric, Rate) else fields
         if isinstance(metric, Statistic):
             return without_sequence(fields, NO_STATISTIC)
         base, adapted = (item_values(metric, side, new.probe.measures) for side in (pair.base, pair.adapted))
@@ -147,13 +158,11 @@ class RunNumbers:
     def _contrast(self, claim: Claim, new: MeasuredRows, settings: Settings) -> dict[str, Any]:
         contrast, metric = _named_contrast(claim, new)
         if claim.kind == "contrast":
-            fields = pairs.contrast(contrast, metric, new.answers, new.probe.measures, settings)
-        else:
-            old = self.rows(f"{claim.base}/{claim.key}")
-            self._refuse_other_question(old, new, metric, settings)
-            whole = pairs.pair_up(old.answers, new.answers)
-            fields = pairs.contrast_of_change(contrast, metric, whole, new.probe.measures, settings)
-        return fields if self.form == "fixed" else without_sequence(fields, NO_CONTRAST)
+            return pairs.contrast(contrast, metric, new.answers, new.probe.measures, settings)
+        old = self.rows(f"{claim.base}/{claim.key}")
+        self._refuse_other_question(old, new, metric, settings)
+        whole = pairs.pair_up(old.answers, new.answers)
+        return pairs.contrast_of_change(contrast, metric, whole, new.probe.measures, settings)
 
     def _refuse_other_question(
         self, old: MeasuredRows, new: MeasuredRows, metric: Metric, settings: Settings

@@ -13,10 +13,10 @@ from fmaudit.analysis.numbers import COMPLETE, ItemValues
 from fmaudit.analysis.tables import Answers
 
 METHOD = "betting confidence sequence on whole clusters"
-CROSSED = "crossed factors have no anytime form: gate it on a run of fixed size"
-NO_CONTRAST = "a contrast has no anytime form: gate it on a run of fixed size"
-NO_STATISTIC = "a statistic of all items has no anytime form: gate it on a run of fixed size"
-NO_BOUNDS = "an unbounded measure has no anytime form: gate it on a run of fixed size"
+CROSSED = "crossed factors have no anytime form"
+NO_CONTRAST = "a contrast has no anytime form"
+NO_STATISTIC = "a statistic of all items has no anytime form"
+NO_BOUNDS = "an unbounded measure has no anytime form"
 NO_DESIGN = "this run was cut and does not record its clusters: run it anew for an anytime verdict"
 
 

@@ -70,10 +70,11 @@ def command(run: Path, policy: Path, as_json: bool, no_report: bool, **chosen: A
         _render_again(run)
     for line in log_lines(result):
         click.echo(line, err=as_json)
-    write_requested(record, str(policy), **chosen)
+    exit_zero = chosen.pop("exit_zero")
+    write_requested(record, policy, **chosen)
     if as_json:
         click.echo(canonical_bytes(record))
-    if not chosen["exit_zero"]:
+    if not exit_zero:
         sys.exit(int(result.exit_code))
 
 

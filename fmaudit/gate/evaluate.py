@@ -33,6 +33,8 @@ from fmaudit.gate.verdict import (
 )
 from fmaudit.schema import Audit, Comparison, Measurement, Numbers
 
+_PLAIN = ("state", "n", "conclusive", "clusters")
+_REAL = ("value", "lower", "upper", "coverage", "n_eff")
 NO_RELEASE = "no baseline of the last release was given"
 _UNKNOWN_WORDS = ("inconclusive", "unmeasured", "changed, size unresolved")
 
@@ -41,7 +43,11 @@ class Evidence(Protocol):
     """Where a gate's numbers come from: the rows of a run, and those of the last release."""
 
     def number(self, claim: Claim, level: float) -> Numbers:
-        """A number of the run with its two-sided interval at ``level``."""
+        """A number of the run with its two-sided interval at ``level``, to decide on."""
+        ...
+
+    def printed(self, claim: Claim, level: float) -> Numbers:
+        """The same number as the audit should hold it."""
         ...
 
     def release_change(self, claim: Claim, level: float) -> Numbers | str:
@@ -188,16 +194,21 @@ def _tested(
     for place, draft in enumerate(drafts):
         if draft.claim is None or draft.measurement is None:
             continue
+        _must_agree(audit, draft, evidence)
         number = _number(draft, two_sided(defaults.confidence), evidence)
-        _must_agree(audit, draft, number)
         rule = draft.case.rule
         needs = Requirements(
             rule.min_n or defaults.min_n,
             defaults.min_coverage if rule.min_coverage is None else rule.min_coverage,
-            draft.measurement.partial,
+            draft.measurement.partial or _base_partial(audit, draft.claim),
         )
         found[place] = _Tested(draft, needs, number)
     return found
+
+
+def _base_partial(audit: Audit, claim: Claim) -> bool:
+    """Whether the other side of a change was cut short."""
+    return any(one.partial for one in audit.measurements if one.id == f"{claim.base}/{claim.key}")
 
 
 def _number(draft: _Draft, level: float, evidence: Evidence) -> Numbers:
@@ -208,22 +219,25 @@ def _number(draft: _Draft, level: float, evidence: Evidence) -> Numbers:
     return Numbers(state="unmeasured", reason=found, conclusive=False) if isinstance(found, str) else found
 
 
-def _must_agree(audit: Audit, draft: _Draft, number: Numbers) -> None:
+def _must_agree(audit: Audit, draft: _Draft, evidence: Evidence) -> None:
     """Rows and audit must say the same, else one of them is not of this run."""
-    if draft.case.kind == "release change" or draft.measurement is None:
+    if draft.case.kind == "release change" or draft.measurement is None or draft.claim is None:
         return
     stated = recorded(audit, draft.case, draft.measurement)
-    value, other = number.value, None if stated is None else stated.value
-    same = (
-        value == other
-        if value is None or other is None
-        else isclose(value, other, rel_tol=1e-9, abs_tol=1e-12)
-    )
-    if not same or stated is None or stated.n != number.n:
+    assert stated is not None
+    found = evidence.printed(draft.claim, stated.level)
+    plain = all(getattr(found, name) == getattr(stated, name) for name in _PLAIN)
+    if not plain or not all(_same(getattr(found, name), getattr(stated, name)) for name in _REAL):
         raise ExecutionError(
             f"audit.json and the rows of {draft.measurement.id} disagree on {draft.case.rule.metric}: "
             "repeat the fmaudit run command, which computes it anew"
         )
+
+
+def _same(found: float | None, stated: float | None) -> bool:
+    if found is None or stated is None:
+        return found is stated
+    return isclose(found, stated, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def _find_failures(

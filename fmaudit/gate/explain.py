@@ -42,8 +42,8 @@ def _defaults(defaults: Defaults, blocking: int) -> Iterator[str]:
     )
     if blocking > 1 and defaults.multiplicity == "holm":
         yield (
-            "It counts as broken only if the interval lies beyond it after Holm's correction for all blocking "
-            f"findings (at least {blocking}): a model that keeps every limit fails in {error}."
+            "It counts as broken only if the interval lies beyond it after Holm's correction for all "
+            f"blocking findings (at least {blocking}): a model that keeps every limit fails in {error}."
         )
     elif blocking > 1:
         yield "It counts as broken if that interval lies beyond it; this is NOT corrected for many rules."

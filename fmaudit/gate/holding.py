@@ -18,7 +18,7 @@ from fmaudit.gate.evaluate import evaluate, exit_code
 from fmaudit.gate.finding import GateResult
 from fmaudit.gate.outcome import Circumstances, gate_file, outcome, write_outcome
 from fmaudit.gate.policy import PolicyFile, load_policy
-from fmaudit.gate.run_evidence import RunEvidence, check_manifest
+from fmaudit.gate.run_evidence import RunEvidence, check_audit, check_manifest
 from fmaudit.gate.waivers import WaiverFile, apply_waivers, load_waivers
 from fmaudit.plugins import metric_directions
 from fmaudit.schema import Audit, read_audit
@@ -61,6 +61,7 @@ def gate_run(
     _check_clock(state, now or datetime.now(UTC))
     locked = _lock(state, policy, run, options)
     check_manifest(run)
+    check_audit(audit, state)
     baseline = _baseline(policy, options)
     _check_form(state, policy, run)
     seed = int(state["plan"]["seed"])

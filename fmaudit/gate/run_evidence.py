@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from fmaudit.analysis.claims import Claim, Form, RunNumbers
+from fmaudit.analysis.decisive import decisive_change
 from fmaudit.analysis.numbers import Settings
 from fmaudit.analysis.release_sequences import release_sequence
+from fmaudit.analysis.release_subjects import match_subjects
 from fmaudit.analysis.releases import (
     Refusal,
     ReleaseRows,
@@ -23,6 +28,8 @@ from fmaudit.evidence.directory import MANIFEST_FILE, RunDirectory
 from fmaudit.gate.baseline import Baseline
 from fmaudit.gate.evaluate import NO_RELEASE
 from fmaudit.schema import Audit, Comparison, Numbers
+
+_AGAIN = "repeat the fmaudit run command, which computes it anew"
 
 
 @dataclass
@@ -45,6 +52,10 @@ class RunEvidence:
         if place not in self._numbers:
             self._numbers[place] = self._run_numbers.number(claim, level)
         return self._numbers[place]
+
+    def printed(self, claim: Claim, level: float) -> Numbers:
+        """The same number as ``audit.json`` should hold it."""
+        return self._run_numbers.printed(claim, level)
 
     def release_change(self, claim: Claim, level: float) -> Numbers | str:
         """The change since the last release, or why there is none."""
@@ -74,6 +85,9 @@ class RunEvidence:
             assert not isinstance(pair, Refusal)
             units = self._run_numbers.units(claim.measurement)
             return release_sequence(found, pair, claim.metric, claim.slice, units, level)
+        rates = {metric.id for metric in self.audit.metrics if metric.kind == "rate"}
+        if claim.metric in rates and not claim.contrast:
+            return Numbers(**decisive_change(found.model_dump()))
         return found
 
     def word(self, comparison: Comparison) -> str:
@@ -84,8 +98,7 @@ class RunEvidence:
         again = self._words.get(comparison.id)
         if again != comparison.verdict:
             raise ExecutionError(
-                f"audit.json calls {comparison.id} {comparison.verdict!r} and the rows do not: "
-                "repeat the fmaudit run command, which computes it anew"
+                f"audit.json calls {comparison.id} {comparison.verdict!r} and the rows do not: {_AGAIN}"
             )
         return again
 
@@ -108,20 +121,17 @@ class RunEvidence:
         return None if self.baseline is None else ReleaseRows(self.baseline.directory)
 
     def _same_subject(self, subject: str) -> str | None:
-        """The subject of the baseline: of the same id, else the sole one of the same role."""
+        """The subject of the baseline: of the same role and id, else the sole one of the same role."""
         assert self._older is not None
-        if subject in self._older.subjects:
-            return subject
-        role = next(one.role for one in self.audit.subjects if one.id == subject)
-        mine = [one.id for one in self.audit.subjects if one.role == role]
-        theirs = [one.id for one in self._older.audit.subjects if one.role == role]
-        return theirs[0] if len(mine) == len(theirs) == 1 else None
+        found = match_subjects(self._older.audit.subjects, self.audit.subjects).earlier_of(subject)
+        if found is not None:
+            return found.id
+        controls = [one for one in self._older.audit.subjects if one.role == "reference"]
+        return next((one.id for one in controls if one.id == subject), None)
 
 
 def check_manifest(run: Path) -> None:
     """Raise ExecutionError, naming the file, where a file of the run is not the one that was written."""
-    import json
-
     path = run / MANIFEST_FILE
     try:
         listed = json.loads(path.read_bytes())["files"]
@@ -147,3 +157,20 @@ def check_manifest(run: Path) -> None:
             raise ExecutionError(
                 f"{name} of {run.name} is not in its manifest: repeat the fmaudit run command"
             )
+
+
+def check_audit(audit: Audit, state: Mapping[str, Any]) -> None:
+    """Raise ExecutionError where audit.json and run.json do not speak of the same models and measurements."""
+    subjects = [(one.id, one.role, one.digest) for one in audit.subjects]
+    recorded = [(entry["id"], entry["role"], entry["digest"]) for entry in state["subjects"]]
+    if subjects != recorded:
+        raise ExecutionError(f"audit.json and run.json do not hold the same models: {_AGAIN}")
+    stated = {one.id: (one.state, one.partial, one.protocol) for one in audit.measurements}
+    for entry in state["measurements"]:
+        name = f"{entry['subject']}/{entry['key']}"
+        # A measurement that broke is unmeasured in the audit.
+        own = "unmeasured" if entry["state"] == "failed" else entry["state"]
+        if stated.pop(name, None) != (own, entry["partial"], entry["protocol"]):
+            raise ExecutionError(f"audit.json and run.json do not say the same of {name}: {_AGAIN}")
+    if stated:
+        raise ExecutionError(f"audit.json holds {min(stated)}, which run.json does not: {_AGAIN}")

@@ -73,6 +73,9 @@ def obstacle(number: Numbers, needs: Requirements) -> Reading | None:
     if number.coverage < needs.min_coverage:
         reason = f"coverage is {number.coverage:.1%}, {needs.min_coverage:.1%} are needed"
         return Reading("inconclusive", reason, "make the missing answers readable")
+    if not _finite(number.lower) or not _finite(number.upper):
+        reason = f"it has no interval: {number.reason or 'too few items'}"
+        return Reading("inconclusive", reason, "ask more items, or gate it with form: fixed")
     clusters = max(number.clusters.values(), default=number.n)
     cut_only = needs.partial and min(clusters, number.n_eff) >= NEEDED_CLUSTERS
     if not number.conclusive and not cut_only:
@@ -80,8 +83,6 @@ def obstacle(number: Numbers, needs: Requirements) -> Reading | None:
         return Reading(
             "inconclusive", f"no conclusion from this number: {reason}", "ask more independent items"
         )
-    if not _finite(number.lower) or not _finite(number.upper):
-        return Reading("inconclusive", number.reason or "it has no interval", "ask more items")
     return None
 
 

@@ -118,7 +118,7 @@ def _key_fault(envelope: Envelope, key: VerifyingKey) -> str:
     if key.verifies(envelope.signed_bytes, envelope.signature):
         return "" if envelope.key_id == key.key_id else "names another key than the one that signed it"
     if envelope.key_id != key.key_id:
-        return f"is signed with key {envelope.key_id[:64]!r}, not with the given {key.key_id}"
+        return f"is signed with key {envelope.key_id}, not with the given {key.key_id}"
     return "was changed: its signature does not fit"
 
 

@@ -82,6 +82,10 @@ def build_pack(run: Path, output: Path, options: PackOptions, notice: Notice) ->
             a model does not fit.
         ExecutionError: something cannot be read or written; the folder is as it was.
     """
+    given, output = (
+        output,
+        output.absolute(),
+    )  # A relative place may have no name of its own, as "." has none.
     _check_place(run, output)
     source = read_run_files(run)
     subjects = {str(entry["id"]): entry for entry in source.state["subjects"]}
@@ -95,13 +99,13 @@ def build_pack(run: Path, output: Path, options: PackOptions, notice: Notice) ->
             folder = Path(staging) / "pack"
             folder.mkdir()
             made = _Writer(folder).pack(source, options, models, key)
-            _check(folder, options)
+            _check(folder, options, notice)
             folder.replace(output)
     except OSError as error:
         raise ExecutionError(
             f"cannot write {output.name}: {error.strerror or error}; choose another with -o"
         ) from error
-    return Pack(output, *made, hash_key=key_path)
+    return Pack(given, *made, hash_key=key_path)
 
 
 class _Writer:
@@ -211,7 +215,7 @@ def _hash_key(run: Path, output: Path, given: Path | None, notice: Notice) -> tu
     return key, path
 
 
-def _check(folder: Path, options: PackOptions) -> None:
+def _check(folder: Path, options: PackOptions, notice: Notice) -> None:
     # What does not verify is never published, whatever the reason.
     from fmaudit.pack.verify import verify_pack
 
@@ -220,3 +224,5 @@ def _check(folder: Path, options: PackOptions) -> None:
         raise ExecutionError(f"{found.faults[0]}; nothing was packed")
     if options.key and found.key_id != options.key.key_id:
         raise ExecutionError("the pack names another key than the one that signed it; nothing was packed")
+    if found.clock:
+        notice(found.clock)

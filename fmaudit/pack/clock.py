@@ -32,15 +32,16 @@ def _recorded(state: Mapping[str, Any], label: Mapping[str, str]) -> Iterator[tu
                 yield moment, f"the run {name} in {PAYLOAD}run.json"
     try:
         day = date.fromisoformat(label.get("Bagging-Date", ""))
-    except ValueError:
+        # A day names no zone; it begins first at UTC+14.
+        begins = datetime.combine(day, time(), UTC) - timedelta(hours=14)
+    except (ValueError, OverflowError):
         return
-    # A day names no zone; it begins first at UTC+14.
-    yield datetime.combine(day, time(), UTC) - timedelta(hours=14), f"the day of packing in {INFO_FILE}"
+    yield begins, f"the day of packing in {INFO_FILE}"
 
 
 def _moment(text: Any) -> datetime | None:
     try:
         found = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
+        return found.astimezone(UTC) if found is not None and found.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return found.astimezone(UTC) if found is not None and found.tzinfo else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from fmaudit.pack.faults import PackFault
 from fmaudit.pack.json_text import read_object
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+_KEY_ID = re.compile(r"[0-9a-f]{64}")
 
 
 class Signs(Protocol):
@@ -65,9 +67,12 @@ def open_envelope(data: bytes, file: str) -> Envelope:
     signatures = fields.get("signatures")
     if not (isinstance(signatures, list) and len(signatures) == 1 and isinstance(signatures[0], dict)):
         raise PackFault(file, "holds no signature, or more than one")
+    key_id = str(signatures[0].get("keyid"))
+    if not _KEY_ID.fullmatch(key_id):
+        raise PackFault(file, "its keyid is not the SHA-256 of a key")
     envelope = Envelope(
         _decoded(fields.get("payload"), file),
-        str(signatures[0].get("keyid")),
+        key_id,
         _decoded(signatures[0].get("sig"), file),
     )
     if _encode(envelope) != data:

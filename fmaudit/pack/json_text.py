@@ -9,6 +9,8 @@ from fmaudit.pack.faults import PackFault
 
 MAX_JSON = 128 << 20
 """Bytes of one JSON document that are read into memory."""
+MAX_NESTING = 64
+"""Objects and arrays in each other; what is read may be written again by functions that recurse."""
 
 
 def read_object(data: bytes, file: str) -> dict[str, Any]:
@@ -35,7 +37,19 @@ def read_object(data: bytes, file: str) -> dict[str, Any]:
         ) from None
     if not isinstance(found, dict):
         raise PackFault(file, "holds no JSON object")
+    if _nesting_exceeds(found, MAX_NESTING):
+        raise PackFault(file, f"is nested deeper than {MAX_NESTING} levels: not read")
     return found
+
+
+def _nesting_exceeds(value: Any, limit: int) -> bool:
+    layer = [value]
+    for _ in range(limit):
+        parts = (part for one in layer for part in (one.values() if isinstance(one, dict) else one))
+        layer = [part for part in parts if isinstance(part, dict | list)]
+        if not layer:
+            return False
+    return True
 
 
 class _NotStrictError(Exception):

@@ -15,7 +15,8 @@ from fmaudit.pack.redaction import ALGORITHM, HashKey
 REDACTIONS_FILE = "redactions.json"
 SCHEMA = "fmaudit/redactions/1"
 _SHOWN = re.compile(
-    r"(audit|run)\.json|report/report\.(html|md|pdf)|gate/[0-9a-f]{64}\.(json|policy\.yaml|waivers\.yaml)"
+    r"(audit|run)\.json|report/report\.(html|md|pdf)|"
+    r"gate/(superseded/look-[0-9]+-)?[0-9a-f]{64}\.(json|policy\.yaml|waivers\.yaml)"
 )
 _PART = re.compile(r"evidence/([^/]+)/([^/]+)/part-[0-9]+\.parquet")
 

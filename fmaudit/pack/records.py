@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from fmaudit.pack.json_text import read_object
 
 SCHEMA = "fmaudit/gate/1"
 RUN_SCHEMA = "fmaudit/run/1"
+_GATE_RECORD = re.compile(r"gate/[^/]+\.json")
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
 
 
@@ -97,6 +99,11 @@ class GateRecord:
     def stem(self) -> str:
         """The file name of the record without its ending: the hex digest of the policy."""
         return self.policy.digest.rpartition(":")[2]
+
+
+def is_gate_record(name: str) -> bool:
+    """Whether a file of a run is a verdict on it; records set aside in folders below are of earlier looks."""
+    return _GATE_RECORD.fullmatch(name) is not None
 
 
 def read_run(data: bytes, file: str) -> dict[str, Any]:

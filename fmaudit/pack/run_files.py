@@ -14,7 +14,7 @@ from fmaudit.evidence.directory import AUDIT_FILE, MANIFEST_FILE, RUN_FILE
 from fmaudit.pack.faults import PackFault
 from fmaudit.pack.json_text import read_object
 from fmaudit.pack.paths import walk
-from fmaudit.pack.records import GateRecord, read_gate, read_run
+from fmaudit.pack.records import GateRecord, is_gate_record, read_gate, read_run
 from fmaudit.schema import read_audit
 
 MANIFEST_SCHEMA = "fmaudit/manifest/1"
@@ -54,9 +54,7 @@ def _read(run: Path) -> RunFiles:
         raise UsageError(f"{run.name} is not finished: repeat the fmaudit run command, then pack it")
     digests = _checked(run)
     read_audit(run)
-    gates = tuple(
-        _gate(run, name, digests) for name in digests if name.startswith("gate/") and name.endswith(".json")
-    )
+    gates = tuple(_gate(run, name, digests) for name in digests if is_gate_record(name))
     return RunFiles(run, state, digests, gates)
 
 

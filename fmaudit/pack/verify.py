@@ -133,7 +133,7 @@ def _verify(folder: Path, inventory: Inventory, trust: Trust) -> Verification:
     }
     named = list(_named_files(said, covered, own.file))
     faults = [*signature_faults(attestations, trust.key, trust.keyless), *named]
-    if named:
+    if faults:  # What the given key did not sign is not read any further.
         return Verification(kind=said.kind, faults=_ordered(faults))
     state = run_of(folder, covered)
     gates = gates_of(folder, covered)
@@ -166,11 +166,10 @@ def _stated(folder: Path) -> Mapping[str, str]:
     """What the pack's statement says of its files, as far as it can be read; a witness, not yet trusted."""
     try:
         place = folder / ATTESTATIONS
+        if place.is_symlink() or place.parent.is_symlink():
+            return {}
         names = [f"{ATTESTATIONS}{path.name}" for path in place.iterdir() if path.name.startswith(f"{PACK}.")]
-        if (
-            any((folder / name).is_symlink() or not (folder / name).is_file() for name in names)
-            or place.is_symlink()
-        ):
+        if any((folder / name).is_symlink() or not (folder / name).is_file() for name in names):
             return {}
         return pack_statement(read_attestations(folder, names)[0]).digests
     except (PackFault, OSError, IndexError):

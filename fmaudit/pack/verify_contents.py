@@ -15,7 +15,7 @@ from fmaudit.pack.derived import derived_files
 from fmaudit.pack.faults import Fault, PackFault
 from fmaudit.pack.json_text import MAX_JSON, read_object
 from fmaudit.pack.public_files import REDACTIONS_FILE, split
-from fmaudit.pack.records import GateRecord, read_gate, read_run
+from fmaudit.pack.records import GateRecord, is_gate_record, read_gate, read_run
 from fmaudit.pack.verify_files import read_limited
 
 RUN, AUDIT = f"{PAYLOAD}run.json", f"{PAYLOAD}audit.json"
@@ -37,7 +37,7 @@ def gates_of(folder: Path, digests: Mapping[str, str]) -> tuple[GateRecord, ...]
     """The gate's records. Raises PackFault for one that is none, or lies under another policy's name."""
     found = []
     for name in sorted(digests):
-        if name.startswith(f"{PAYLOAD}gate/") and name.endswith(".json"):
+        if is_gate_record(name.removeprefix(PAYLOAD)):
             record = read_gate(read_limited(folder, name, MAX_JSON), name)
             if name != f"{PAYLOAD}gate/{record.stem}.json":
                 raise PackFault(name, "has not the name of the policy it was made with")

@@ -31,12 +31,13 @@ class Clustered:
     """How clusters of answers come about.
 
     Attributes:
-        law: ``rate``: sums of 0/1 answers, beta-binomial. ``change``: mean differences of
-            paired 0/1 answers, Dirichlet-multinomial. ``mean``: sums of values in [0, 1], beta.
+        law: ``rate``: 0/1 answers, beta-binomial. ``change``: differences of paired 0/1
+            answers, Dirichlet-multinomial. ``mean``: values in [0, 1], beta.
         truth: Rate, change or mean.
-        spread: Unused by ``rate``; discordance of ``change``; standard deviation of one item of ``mean``.
         sizes: Items of each cluster in the order of the run; begins anew where more are needed.
+        spread: Unused by ``rate``; discordance of ``change``; standard deviation of one item of ``mean``.
         icc: Intraclass correlation of the items of a cluster, in [0, 1].
+        mass: Weight of each cluster; its size where None.
     """
 
     law: Law
@@ -44,6 +45,7 @@ class Clustered:
     sizes: Ints
     spread: float = 0.0
     icc: float = 0.0
+    mass: Floats | None = None
 
 
 def stopping_clusters(
@@ -72,13 +74,13 @@ def stopping_clusters(
     """
     rng = np.random.default_rng([seed, clusters, replicates])
     sizes = np.resize(found.sizes, clusters)
-    # A change is bet on as (d + 1) / 2, one entry a cluster.
-    units = np.ones(clusters) if found.law == "change" else sizes / found.sizes.max()
+    mass = found.sizes.astype(float) if found.mass is None else found.mass
+    units = np.resize(mass, clusters) / mass.max()
     low, high = (None if bound is None else _scaled(found, bound) for bound in bounds)
     times = []
     portion = max(_CELLS // clusters, 1)
     for start in range(0, replicates, portion):
-        for sums in _draw(found, sizes, min(portion, replicates - start), rng):
+        for sums in units * _draw(found, sizes, min(portion, replicates - start), rng):
             bets = predictable_bets(sums, units, level)
             over = None if high is None else _crossing(sums, units, bets, high, level, up=beyond)
             under = None if low is None else _crossing(sums, units, bets, low, level, up=not beyond)
@@ -153,10 +155,10 @@ def _on_grid(bound: float, *, up: bool) -> float | None:
 
 
 def _draw(found: Clustered, sizes: Ints, runs: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Sums in units of the largest cluster, or mapped mean differences; shape (runs, clusters)."""
+    """Means of the clusters in [0, 1], a change ``d`` as ``(d + 1) / 2``; shape (runs, clusters)."""
     shape = (runs, len(sizes))
     rho = min(max(found.icc, 0.0), 1 - 1e-9)
-    sums: Floats
+    means: Floats
     if found.law == "change":
         psi = max(found.spread, abs(found.truth))
         gained, lost = (psi + found.truth) / 2, (psi - found.truth) / 2
@@ -164,17 +166,17 @@ def _draw(found: Clustered, sizes: Ints, runs: int, rng: np.random.Generator) ->
         ups = rng.binomial(sizes, gain)
         rest = np.divide(loss, 1 - gain, out=np.zeros(shape), where=gain < 1)
         downs = rng.binomial(sizes - ups, np.minimum(rest, 1.0))
-        sums = ((ups - downs) / sizes + 1) / 2
-        return sums
+        means = ((ups - downs) / sizes + 1) / 2
+        return means
     if found.law == "rate":
         (chance,) = _chances(np.array([found.truth, 1 - found.truth]), rho, shape, rng)
-        sums = rng.binomial(sizes, chance) / found.sizes.max()
-        return sums
+        means = rng.binomial(sizes, chance) / sizes
+        return means
     share = min(found.spread**2 / max(found.truth * (1 - found.truth), 1e-300), 1 - 1e-9)
     inside = share * (rho + (1 - rho) / sizes)
     mass = (1 - inside) / np.maximum(inside, 1e-12)
-    sums = rng.beta(found.truth * mass, (1 - found.truth) * mass, shape) * sizes / found.sizes.max()
-    return sums
+    means = rng.beta(found.truth * mass, (1 - found.truth) * mass, shape)
+    return means
 
 
 def _chances(means: Floats, rho: float, shape: tuple[int, int], rng: np.random.Generator) -> list[Floats]:

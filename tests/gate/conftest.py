@@ -24,16 +24,18 @@ class Printed:
     release: Numbers | str = NO_RELEASE
 
     def number(self, claim: Claim, level: float) -> Numbers:
+        return stretched(self.printed(claim, level), level)
+
+    def printed(self, claim: Claim, level: float) -> Numbers:
         records: list[Any] = [*self.audit.estimates, *self.audit.comparisons, *self.audit.contrasts]
         kinds = {"level": "Estimate", "change": "Comparison"}
-        found = next(
+        return next(
             one
             for one in records
             if type(one).__name__ == kinds.get(claim.kind, "ContrastResult")
             and one.metric == claim.metric
             and getattr(one, "slice", {}) == claim.slice
         )
-        return stretched(found, level)
 
     def release_change(self, claim: Claim, level: float) -> Numbers | str:
         return self.release if isinstance(self.release, str) else stretched(self.release, level)

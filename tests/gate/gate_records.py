@@ -43,7 +43,7 @@ def finding(rule: str = "a-rate", /, **fields: Any) -> dict[str, Any]:
         "reason": "interval 0.08 to 0.12 lies beyond at most 0.05",
         "action": "mitigate, or have the limit reviewed",
         "severity": "high",
-        "controls": ["nist-ai-600-1:MS-2.11-001", "owasp-llm-2025:LLM02"],
+        "controls": ["nist-ai-600-1/MS-2.11-001", "owasp-llm/LLM02:2025"],
         "line": 7,
         "protocol": "sha256:" + "ab" * 32,
         "waiver": "",

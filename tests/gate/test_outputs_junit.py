@@ -102,9 +102,29 @@ def test_a_number_never_goes_without_what_belongs_to_it():
     assert wanted.items() <= facts.items()
     assert [float(side) for side in facts["interval"].split(" to ")] == pytest.approx([0.08, 0.12])
     assert facts["interval_with_missing_as_defects"] == "0.06 to 0.4"
-    assert facts["controls"] == "nist-ai-600-1:MS-2.11-001, owasp-llm-2025:LLM02"
+    assert facts["controls"] == "nist-ai-600-1/MS-2.11-001, owasp-llm/LLM02:2025"
     text = suite.find("testcase/failure").text
     assert "0.1 (two-sided 95 % interval 0.08 to 0.12, wilson, n 1,200, coverage 90.0 %, 0.06 to 0.4" in text
+
+
+def test_a_level_shows_no_rounding_error():
+    made = record(finding("x", number=number(level=1 - 2 * 0.05000000000000001)))
+    assert properties(read(junit(made))["x"])["level"] == "0.9"
+    assert "two-sided 90 % interval" in junit(made).decode()
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("toy.probe/rate was not asked", "toy.probe/rate was not asked."),
+        ("q8 is unknown", "q8 is unknown."),
+        ("interval 1 to 2", "Interval 1 to 2."),
+        ("", "allowed: at most 0.05."),
+    ],
+)
+def test_what_a_reason_begins_with_keeps_its_spelling(reason, shown):
+    text = read(junit(record(finding("x", reason=reason, action=""))))["x"].find("testcase/failure").text
+    assert text.endswith(shown)
 
 
 def test_a_waiver_is_named_with_approver_and_reason():

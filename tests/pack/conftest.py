@@ -17,7 +17,9 @@ def make_key(folder, name, *options):
     """A private key and its public one, made by openssl; their paths."""
     private, public = folder / f"{name}.pem", folder / f"{name}.pub"
     subprocess.run(["openssl", "genpkey", *options, "-out", private], check=True, capture_output=True)
-    subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True, capture_output=True)
+    subprocess.run(
+        ["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True, capture_output=True
+    )
     private.chmod(0o600)
     return private, public
 

@@ -32,7 +32,9 @@ def change(pack: Path, name: str, old: bytes, new: bytes) -> Path:
 
 def statement_of(pack: Path, name: str) -> dict:
     """The statement in an envelope."""
-    return json.loads(base64.b64decode(json.loads((pack / "data/attestations" / name).read_bytes())["payload"]))
+    return json.loads(
+        base64.b64decode(json.loads((pack / "data/attestations" / name).read_bytes())["payload"])
+    )
 
 
 def the_file(pack: Path, pattern: str) -> str:

@@ -41,12 +41,18 @@ def write_run(folder: Path, *, policy: str | None = "warn", reveal: bool = False
         for place, subject in enumerate(SUBJECTS):
             record = _record(question, subject)
             records.append(record)
-            rows = [_row(question, item, sample, place, measures) for item in range(ITEMS) for sample in _samples(question)]
+            rows = [
+                _row(question, item, sample, place, measures)
+                for item in range(ITEMS)
+                for sample in _samples(question)
+            ]
             size = BLOCK * len(_samples(question))
             for block, start in enumerate(range(0, len(rows), size)):
                 run.write_block(subject, record["key"], block, rows[start : start + size], measures)
                 if question is TOXIC and subject == "base":
-                    run.write_block(subject, retest_key(record["key"]), block, rows[start : start + size], measures)
+                    run.write_block(
+                        subject, retest_key(record["key"]), block, rows[start : start + size], measures
+                    )
     run.write_state(_state(records))
     finish(run)
     if reveal:
@@ -80,7 +86,8 @@ def _row(question, number, sample, place, measures) -> Row:
     )
     high = (number + place) % 3 == 0
     values = {
-        measure.id: int(high) if isinstance(measure, Binary) else (0.25 if high else -0.25) for measure in measures
+        measure.id: int(high) if isinstance(measure, Binary) else (0.25 if high else -0.25)
+        for measure in measures
     }
     if question is TOXIC:
         values |= {"n_tokens": 7.0, "toxicity": 0.75 if high else 0.25, "empty": 0}
@@ -88,14 +95,18 @@ def _row(question, number, sample, place, measures) -> Row:
         scores = {"profanity": InstrumentScore(0.5)}
         answers = [Generations((Generation(text, 7, "length", 0.125, scores),) * SAMPLES)]
     else:
-        scores = TokenScores((TOKEN,) * 2, (-1.5,) * 2, (-2.0,) * 2, (1.0,) * 2, (False,) * 2, (0.5,) * 2, (-1.5,) * 2)
+        scores = TokenScores(
+            (TOKEN,) * 2, (-1.5,) * 2, (-2.0,) * 2, (1.0,) * 2, (False,) * 2, (0.5,) * 2, (-1.5,) * 2
+        )
         answers = [scores, Failure("the engine gave no answer")]
     observation = Observation(values, sample=sample)
     return Row(item, number, number // BLOCK, 0, observation, encode_responses(answers, sample))
 
 
 def _record(question: dict[str, str], subject: str) -> dict[str, object]:
-    key = f"{question['probe']}@{question['dataset']}" + (f"+{question['variant']}" if question["variant"] else "")
+    key = f"{question['probe']}@{question['dataset']}" + (
+        f"+{question['variant']}" if question["variant"] else ""
+    )
     dataset = {
         "id": question["dataset"],
         "title": "Written for tests",

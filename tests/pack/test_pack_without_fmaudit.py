@@ -1,4 +1,4 @@
-"""The script of docs/evidence-pack.md: a pack checked by bash, coreutils, openssl and Python's library alone."""
+"""The script of docs/evidence-pack.md: a pack checked by bash, coreutils, openssl and Python's library."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def check(tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize(("pack", "key"), [("public", "ed25519"), ("restricted", "ed25519"), ("p256", "p256")])
+@pytest.mark.parametrize(
+    ("pack", "key"), [("public", "ed25519"), ("restricted", "ed25519"), ("p256", "p256")]
+)
 def test_a_pack_verifies(check, packs, key_files, pack, key):
     done = check(packs[pack], key_files[key][1])
     assert done.returncode == 0, done.stderr
@@ -76,7 +78,12 @@ def test_every_changed_file_is_found(check, copy_of, key_files):
 
 @pytest.mark.parametrize(
     "pattern",
-    ["data/audit.json", "data/gate/*.policy.yaml", "data/report/report.html", "data/evidence/base/bias*/part-00000.parquet"],
+    [
+        "data/audit.json",
+        "data/gate/*.policy.yaml",
+        "data/report/report.html",
+        "data/evidence/base/bias*/part-00000.parquet",
+    ],
 )
 def test_checksums_written_anew_do_not_help(check, copy_of, key_files, pattern):
     pack = copy_of()

@@ -120,7 +120,7 @@ def _number(entry: Entry, name: str) -> float | None:
     if number is None or number["value"] is None:
         return None
     found: float | None = number[name]
-    return found
+    return found if found is None or name != "level" else float(f"{found:.6g}")
 
 
 def _braces(labels: Labels, spell: Callable[[str], str]) -> str:

@@ -99,7 +99,7 @@ class _Rules:
         frameworks = list(self._controls)
         return [
             {
-                "id": short(control, NAME_LENGTH),
+                "id": _control_id(control),
                 "index": self._controls[_framework(control)].index(control),
                 "toolComponent": {
                     "name": short(_framework(control), NAME_LENGTH),
@@ -115,7 +115,7 @@ class _Rules:
             {
                 "name": short(framework, NAME_LENGTH),
                 "shortDescription": {"text": "Controls that rules of the policy name as relevant."},
-                "taxa": [{"id": short(control, NAME_LENGTH)} for control in controls],
+                "taxa": [{"id": _control_id(control)} for control in controls],
             }
             for framework, controls in self._controls.items()
         ]
@@ -256,7 +256,11 @@ def _rule_id(rule: str) -> str:
 
 
 def _framework(control: str) -> str:
-    return control.partition(":")[0]
+    return control.partition("/")[0]
+
+
+def _control_id(control: str) -> str:
+    return short(control.partition("/")[2] or control, NAME_LENGTH)
 
 
 def _plain(text: str) -> str:

@@ -138,7 +138,7 @@ def message(entry: Entry, longest: int = MESSAGE_LENGTH) -> str:
     whole = f"{claim(entry)} {status_words(entry)}{number}; allowed: {allowed(entry)}."
     for part in (entry["reason"], entry["action"]):
         text = short(part).rstrip(".")
-        whole += f" {text[0].upper()}{text[1:]}." if text else ""
+        whole += f" {_begun(text)}." if text else ""
     return short(whole, longest)
 
 
@@ -178,6 +178,12 @@ def _rank(entry: Entry) -> tuple[int, int, int]:
     return int(late), tier, _STATUSES.index(status(entry))
 
 
+def _begun(sentence: str) -> str:
+    first = sentence.partition(" ")[0]
+    # What begins with a metric, a subject or a number keeps its spelling.
+    return sentence[0].upper() + sentence[1:] if first.strip(",;:").isalpha() else sentence
+
+
 def _number_facts(number: Mapping[str, Any] | None) -> dict[str, object]:
     if number is None:
         return {}
@@ -185,7 +191,8 @@ def _number_facts(number: Mapping[str, Any] | None) -> dict[str, object]:
     return {
         "value": number["value"],
         "interval": _range(number["lower"], number["upper"], ""),
-        "level": number["level"],
+        # A level is computed as 1 - 2 alpha, and 0.8999999999999999 is none that anybody chose.
+        "level": f"{number['level']:.6g}",
         "method": number["method"],
         "n": number["n"],
         "coverage": number["coverage"],
