@@ -62,6 +62,7 @@ def command(run: Path, policy: Path, as_json: bool, no_report: bool, **chosen: A
     from fmaudit.cli.gate_outputs import write_requested
     from fmaudit.gate.holding import GateOptions, gate_run
     from fmaudit.gate.log import log_lines
+    from fmaudit.gate.outputs.github import inert
 
     asked = ("waivers", "baseline", "first_release", "other_policy")
     options = GateOptions(policy, **{name: chosen.pop(name) for name in asked})
@@ -69,7 +70,7 @@ def command(run: Path, policy: Path, as_json: bool, no_report: bool, **chosen: A
     if not no_report:
         _render_again(run)
     for line in log_lines(result):
-        click.echo(line, err=as_json)
+        click.echo(inert(line), err=as_json)
     exit_zero = chosen.pop("exit_zero")
     write_requested(record, policy, **chosen)
     if as_json:

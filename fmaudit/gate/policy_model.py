@@ -123,7 +123,7 @@ class Rule(Section):
     alternative: Alternative = Alternative()
     tier: Tier = "block"
     severity: Severity = "high"
-    controls: list[str] = Field(default_factory=list, description="framework:id of fmaudit's catalogue.")
+    controls: list[str] = Field(default_factory=list, description="framework/id of fmaudit's catalogue.")
     accept_imported: bool = False
     min_n: int | None = Field(default=None, ge=1)
     min_coverage: float | None = Field(default=None, ge=0, le=1)

@@ -172,6 +172,8 @@ def _draw(found: Clustered, sizes: Ints, runs: int, rng: np.random.Generator) ->
         (chance,) = _chances(np.array([found.truth, 1 - found.truth]), rho, shape, rng)
         means = rng.binomial(sizes, chance) / sizes
         return means
+    if not 0 < found.truth < 1 or found.spread <= 0:
+        return np.full(shape, min(max(found.truth, 0.0), 1.0))
     share = min(found.spread**2 / max(found.truth * (1 - found.truth), 1e-300), 1 - 1e-9)
     inside = share * (rho + (1 - rho) / sizes)
     mass = (1 - inside) / np.maximum(inside, 1e-12)

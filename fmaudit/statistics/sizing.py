@@ -75,7 +75,7 @@ def detectable(
         side = chance_above if upward else chance_below
         return float(side(model, truth, n, reference, level)[0])
 
-    return _smallest(chance, _reach(model, reference, upward), power)
+    return smallest(chance, _reach(model, reference, upward), power)
 
 
 def room_needed(
@@ -100,7 +100,7 @@ def room_needed(
         side = chance_below if upper else chance_above
         return float(side(model, truth, n, bound, level)[0])
 
-    return _smallest(chance, _reach(model, bound, not upper), power)
+    return smallest(chance, _reach(model, bound, not upper), power)
 
 
 def _reach(model: IntervalModel, start: float, upward: bool) -> float:
@@ -108,8 +108,13 @@ def _reach(model: IntervalModel, start: float, upward: bool) -> float:
     return high - start if upward else start - low
 
 
-def _smallest(chance: Callable[[float], float], reach: float, power: float) -> float | None:
-    """Smallest distance whose chance is at least ``power``, by halving; chances rise with distance."""
+def smallest(
+    chance: Callable[[float], float], reach: float, power: float, *, precision: float = 1e-6
+) -> float | None:
+    """Smallest distance up to ``reach`` whose chance is at least ``power``, by halving; None where none is.
+
+    Chances have to rise with distance. ``precision`` is relative; ``reach`` may be infinite.
+    """
     if math.isinf(reach):
         reach = 1e-6
         while chance(reach) < power:
@@ -122,7 +127,7 @@ def _smallest(chance: Callable[[float], float], reach: float, power: float) -> f
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (low, middle) if chance(middle) >= power else (middle, high)
-        if high - low < 1e-6 * high:
+        if high - low < precision * high:
             break
     return high
 
