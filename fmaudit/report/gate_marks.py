@@ -34,7 +34,12 @@ class GateMark:
     @property
     def symbol(self) -> str:
         """The shape of the verdict."""
-        return _SYMBOLS.get(self.verdict, "?")
+        return verdict_symbol(self.verdict)
+
+
+def verdict_symbol(verdict: str) -> str:
+    """The shape that carries a gate's verdict without colour."""
+    return _SYMBOLS.get(verdict, "?")
 
 
 def read_gates(run: Path) -> list[dict[str, Any]]:
@@ -45,10 +50,17 @@ def read_gates(run: Path) -> list[dict[str, Any]]:
             record = json.loads(path.read_bytes())
         except ValueError:
             record = None
-        if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        if not _is_record(record):
             raise UsageError(f"gate/{path.name} is no record of a gate: repeat fmaudit gate, or remove it")
         found.append(record)
     return found
+
+
+def _is_record(record: object) -> bool:
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        return False
+    findings = record.get("findings")
+    return isinstance(findings, list) and all(isinstance(found, dict) for found in findings)
 
 
 def gate_marks(
@@ -58,10 +70,11 @@ def gate_marks(
     question = index.question(claim.measurement, claim.metric)
     if isinstance(claim, Comparison):
         subjects, levels = {claim.adapted}, claim.slice
-        kinds: tuple[str, ...] = ("level", "change")
+        kinds: tuple[str, ...] = ("level", "change", "release change", "verdict")
     else:
         subjects, levels = {term.subject for term in claim.terms}, {}
         kinds = ("contrast" if claim.kind == "within_subject" else "contrast change",)
+    named = claim.id.rpartition("/")[2] if isinstance(claim, ContrastResult) else ""
     marks = [
         _mark(found, gate)
         for gate in gates
@@ -71,8 +84,8 @@ def gate_marks(
         and found.get("subject") in subjects
         and found.get("variant", "") == question.variant
         and found.get("dataset", "") == question.dataset
-        and (not isinstance(claim, Comparison) or found.get("slice", {}) == levels)
-        and (isinstance(claim, Comparison) or _same_number(found, claim))
+        and found.get("slice", {}) == levels
+        and found.get("contrast", "") == named
     ]
     return tuple(sorted(marks, key=lambda mark: _ORDER.index(mark.verdict) if mark.verdict in _ORDER else 1))
 
@@ -92,13 +105,6 @@ def gate_limits(gates: Sequence[Mapping[str, Any]]) -> Limits:
                 if limit.get(side) is not None:
                     found.setdefault(str(finding.get("metric", "")), set()).add((float(limit[side]), side))
     return {metric: next(iter(limits)) for metric, limits in sorted(found.items()) if len(limits) == 1}
-
-
-def _same_number(found: Mapping[str, Any], claim: ContrastResult) -> bool:
-    # A gate's record does not name the contrast; its number does.
-    number = found.get("number")
-    own = {"value": claim.value, "lower": claim.lower, "upper": claim.upper, "n": claim.n}
-    return isinstance(number, Mapping) and all(number.get(name) == value for name, value in own.items())
 
 
 def _mark(found: Mapping[str, Any], gate: Mapping[str, Any]) -> GateMark:

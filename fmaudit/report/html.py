@@ -27,6 +27,7 @@ from fmaudit.report.figures import forest_panels
 from fmaudit.report.finding_views import finding_views
 from fmaudit.report.flips import flip_views, rows_commands
 from fmaudit.report.gate_marks import gate_limits
+from fmaudit.report.gate_views import NO_GATE, gate_views
 from fmaudit.report.heatmap import heatmap_set
 from fmaudit.report.index import AuditIndex, short_digest, without_paths
 from fmaudit.report.pedigree_charts import curve_chart, histogram_chart
@@ -65,6 +66,8 @@ def render_html(
             **_charts(index, view, evidence, gates),
             card=audit_card_view(index),
             controls=controls_view(index),
+            gates=gate_views(index, gates, digest),
+            no_gate=NO_GATE,
             findings=findings,
             leads={found.claim: found.anchor for found in findings.findings if found.claim},
             flips=flip_views(evidence, reveal=reveal),

@@ -20,6 +20,7 @@ from fmaudit.report.figures import forest_panels
 from fmaudit.report.finding_views import finding_views
 from fmaudit.report.flips import flip_views, rows_commands
 from fmaudit.report.gate_marks import gate_limits
+from fmaudit.report.gate_views import NO_GATE, gate_views
 from fmaudit.report.heatmap import heatmap_set
 from fmaudit.report.index import AuditIndex, short_digest, without_paths
 from fmaudit.report.markdown_folds import fold_cells, fold_comparisons, fold_slices
@@ -48,6 +49,8 @@ def render_markdown(
             view=report_view(audit, digest),
             card=audit_card_view(index),
             controls=controls_view(index),
+            gates=gate_views(index, gates, digest),
+            no_gate=NO_GATE,
             forests=forest_figures(forest_panels(index, gate_limits(gates)), drawn=False),
             curves=curve_set(index),
             heat=heatmap_set(index),

@@ -42,7 +42,7 @@ def test_an_encrypted_key(tmp_path, signing):
     locked.chmod(0o600)
     assert load_private_key(locked, "open sesame", pytest.fail).key_id == load_public_key(public).key_id
     with pytest.raises(
-        UsageError, match="locked.pem is encrypted: put its passphrase into FMAUDIT_KEY_PASSPHRASE"
+        UsageError, match=r"locked\.pem is encrypted: put its passphrase into FMAUDIT_KEY_PASSPHRASE"
     ):
         load_private_key(locked, "", pytest.fail)
     with pytest.raises(
