@@ -320,7 +320,9 @@ def _read(draft: _Draft, entry: _Tested) -> Reading:
         return stopped
     limit = draft.case.limit
     if entry.failed_at is not None:
-        return fails(entry.number, limit, entry.family)
+        rows = f"fmaudit rows RUN {draft.case.rule.metric.partition('/')[0]} --subject {draft.case.subject}"
+        failed = fails(entry.number, limit, entry.family)
+        return replace(failed, action=f"see the items with {rows}; then {failed.action}")
     reading = passes(entry.number, limit, entry.needs)
     imported = draft.measurement is not None and draft.measurement.assurance == "imported"
     if reading.verdict == "pass" and imported and not draft.case.rule.accept_imported:
