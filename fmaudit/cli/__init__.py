@@ -13,6 +13,7 @@ from fmaudit.errors import ExitCode, FmauditError
 _COMMANDS = {
     "run": "Audit a model and the models adapted from it.",
     "demo": "Run the embedded audit, offline: a small real model and an adapter with planted memorization.",
+    "plan": "Say what a run would cost and what it could decide, before any model is loaded.",
     "gate": "Hold a run against a policy; the exit code is the verdict.",
     "policy": "Write, explain and check release policies.",
     "baseline": "Keep the run of a release for the gate of the next one.",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fmaudit.cli.options import JSON_OPTION, data_locations, measuring_options, print_failures, token_budget
 from fmaudit.errors import ExitCode
+
+if TYPE_CHECKING:
+    from fmaudit.running.options import RunOptions
 
 
 @click.command("run", no_args_is_help=True)
@@ -83,10 +87,28 @@ def command(base: str, adapted: tuple[str, ...], reference: tuple[str, ...], **c
     """  # noqa: D301 (click reads the escape, a raw string would show it)
     from fmaudit.api import audit
     from fmaudit.cli.progress import StderrProgress
-    from fmaudit.running.options import RunOptions
     from fmaudit.subjects import parse_named_spec
 
-    options = RunOptions(
+    options = run_options(chosen)
+    output = chosen["output"] or Path("runs") / _folder_name(parse_named_spec(base).name)
+    run = audit(base, adapted, reference, output=output, options=options, progress=StderrProgress())
+    print_failures(run.failures)
+    if chosen["as_json"]:
+        click.echo(run.audit.to_bytes())
+    else:
+        from fmaudit.report.terminal import render_terminal
+
+        click.echo(render_terminal(run.audit), err=True)
+        click.echo(run.report)
+    if run.failures:
+        sys.exit(int(ExitCode.EXECUTION))
+
+
+def run_options(chosen: Mapping[str, Any]) -> RunOptions:
+    """The options as given on a command line; ``context`` may be left out."""
+    from fmaudit.running.options import RunOptions
+
+    return RunOptions(
         probes=_listed(chosen["probes"]),
         datasets=_listed(chosen["datasets"]) or None,
         data=data_locations(chosen["data"]),
@@ -101,20 +123,8 @@ def command(base: str, adapted: tuple[str, ...], reference: tuple[str, ...], **c
         allow_remote_code=chosen["allow_remote_code"],
         allow_identical=chosen["allow_identical"],
         policy=chosen["policy"],
-        context=chosen["context"],
+        context=chosen.get("context"),
     )
-    output = chosen["output"] or Path("runs") / _folder_name(parse_named_spec(base).name)
-    run = audit(base, adapted, reference, output=output, options=options, progress=StderrProgress())
-    print_failures(run.failures)
-    if chosen["as_json"]:
-        click.echo(run.audit.to_bytes())
-    else:
-        from fmaudit.report.terminal import render_terminal
-
-        click.echo(render_terminal(run.audit), err=True)
-        click.echo(run.report)
-    if run.failures:
-        sys.exit(int(ExitCode.EXECUTION))
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -28,7 +28,8 @@ def cases(audit: Audit, place: int, rule: Rule) -> Iterator[Case]:
     for subject in subjects(audit, rule) or (rule.subject,):
         for wanted in rule.every_slice:
             for slice_ in _levels(audit, rule, wanted):
-                yield from _limits(place, rule, subject, slice_)
+                for kind, limit in limits(rule):
+                    yield Case(place, rule, subject, kind, limit, slice_)
 
 
 def subjects(audit: Audit, rule: Rule) -> tuple[str, ...]:
@@ -49,20 +50,17 @@ def _levels(audit: Audit, rule: Rule, wanted: dict[str, str]) -> list[dict[str, 
     return distinct or [dict(wanted)]
 
 
-def _limits(place: int, rule: Rule, subject: str, slice_: dict[str, str]) -> Iterator[Case]:
+def limits(rule: Rule) -> Iterator[tuple[Kind, Limit]]:
+    """The kinds of number a rule bounds, each with its limit."""
     contrast = rule.contrast is not None
     if rule.bounded:
-        yield Case(
-            place, rule, subject, "contrast" if contrast else "level", Limit(rule.min, rule.max), slice_
-        )
+        yield ("contrast" if contrast else "level"), Limit(rule.min, rule.max)
     if rule.vs_base is not None:
-        yield Case(
-            place, rule, subject, "contrast change" if contrast else "change", _moved(rule.vs_base), slice_
-        )
+        yield ("contrast change" if contrast else "change"), _moved(rule.vs_base)
     if rule.vs_release is not None:
-        yield Case(place, rule, subject, "release change", _moved(rule.vs_release), slice_)
+        yield "release change", _moved(rule.vs_release)
     if rule.verdicts is not None:
-        yield Case(place, rule, subject, "verdict", Limit(None, None), slice_)
+        yield "verdict", Limit(None, None)
 
 
 def _moved(margin: Margin) -> Limit:
