@@ -15,6 +15,7 @@ from fmaudit.statistics.proposals import Aim, Sample, sampled
 DISCORDANCE = 0.2
 INTRACLASS = 0.1
 SHARE_OF_RANGE = 0.25
+_NEEDS_PILOT = "give --pilot RUN: a finished run of this probe, for instance of -L 100, tells how it varies"
 _CHANGES = ("change", "release change", "contrast change")
 
 
@@ -56,7 +57,7 @@ def basis(claim: PlannedClaim, facts: PilotFacts | None, pilot: str) -> Basis | 
         )
         spread = max(discordance.value, abs(truth.value), 1e-9)
         return Basis(Aim("change", truth.value, bounds, spread), sample, (truth, discordance, *notes))
-    deviation = _deviation(claim, facts, source, change)
+    deviation = _deviation(claim, facts, pilot, change)
     if isinstance(deviation, str):
         return deviation
     aim = Aim("mean", truth.value, bounds, deviation.value, _limits(claim, change))
@@ -115,17 +116,17 @@ def _clusters(items: Sequence[Item]) -> tuple[dict[str, np.ndarray], list[str]]:
     return labels, [factor for factor in factors if len(set(labels[factor].tolist())) < len(items)]
 
 
-def _deviation(claim: PlannedClaim, facts: PilotFacts | None, source: str, change: bool) -> Assumption | str:
-    if facts is not None and facts.spread is not None:
-        return Assumption(f"standard deviation of one item, upper {SAFETY:.0%} limit", facts.spread, source)
+def _deviation(claim: PlannedClaim, facts: PilotFacts | None, pilot: str, change: bool) -> Assumption | str:
     name = "standard deviation of one item"
+    if facts is not None and facts.spread is not None:
+        return Assumption(f"{name}, upper {SAFETY:.0%} limit", facts.spread, f"pilot {pilot}")
     arms = _arms(claim)
     if isinstance(claim.metric, Rate):
         own = DISCORDANCE**0.5 if change else 0.5
         return Assumption(name, own * arms, "assumed")
     limits = _limits(claim, False)
     if limits is None or not isinstance(claim.metric, Mean):
-        return "give --pilot RUN: a finished run of this probe, for instance of -L 100, tells how it varies"
+        return _NEEDS_PILOT if not pilot else f"pilot {pilot} has no usable number of it: give another one"
     width = limits[1] - limits[0]
     return Assumption(name, SHARE_OF_RANGE * width * (2**0.5 if change else 1.0) * arms, "assumed")
 

@@ -1,0 +1,141 @@
+"""``fmaudit plan`` on tiny models, as its user calls it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.end_to_end.conftest import run_command
+
+POLICY = """\
+schema: fmaudit/policy/1
+id: planned
+defaults: {min_n: 30}
+rules:
+  - id: share
+    metric: bias.crows_pairs/pct_stereotype
+    variant: causal_sum
+    direction: target
+    vs_base: {max_increase: 0.2, max_decrease: 0.2}
+  - id: language
+    metric: downstream.capability/bits_per_byte
+    vs_base: {max_increase: 0.1}
+  - id: margin
+    metric: bias.crows_pairs/margin
+    variant: causal_sum
+    direction: target
+    vs_base: {max_increase: 50, max_decrease: 50}
+  - {id: toxic, metric: toxicity.prompted/toxic_fraction, max: 0.2, tier: warn}
+"""
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory):
+    path = tmp_path_factory.mktemp("policy") / "policy.yaml"
+    path.write_text(POLICY, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def command(models, policy):
+    """What both ``plan`` and ``run`` are given."""
+    base = models / "base"
+    data = ("--datasets", "minimal_pairs,neutral_texts")
+    probes = ("-p", "bias.crows_pairs,downstream.capability")
+    return (
+        base,
+        "--adapted",
+        f"tuned={base}::adapter={models / 'records-lora'}",
+        *probes,
+        *data,
+        "--policy",
+        policy,
+    )
+
+
+@pytest.fixture(scope="module")
+def pilot(command, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pilot") / "run"
+    done = run_command("run", *command, "-L", 40, "-o", folder)
+    assert done.code == 0, done.err
+    return folder
+
+
+def planned(*arguments):
+    done = run_command("plan", *arguments, "--no-timing", "--json")
+    assert done.code == 0, done.err
+    return json.loads(done.stdout)
+
+
+def by_rule(found):
+    return {claim["rule"]: claim for claim in found["claims"]}
+
+
+def test_a_plan_loads_no_weights_and_writes_nothing(command, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("weights were loaded")
+
+    monkeypatch.setattr("fmaudit.subjects.load.load_model", refuse)
+    monkeypatch.setattr("fmaudit.subjects.subject.load_model", refuse)
+    monkeypatch.chdir(tmp_path)
+    done = run_command("plan", *command, "--no-timing")
+    assert done.code == 0, done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_names_rules_figures_and_sources(command):
+    done = run_command("plan", *command, "--no-timing")
+    for words in (
+        "share (blocks)",
+        "smallest detectable change",
+        "discordance 0.2 (assumed)",
+        "WARNING",
+        "give --pilot",
+    ):
+        assert words in " ".join(done.out.split())
+
+
+def test_a_pilot_replaces_what_is_assumed(command, pilot):
+    without, with_it = by_rule(planned(*command)), by_rule(planned(*command, "--pilot", pilot))
+    assert {one["source"] for one in without["share"]["assumptions"]} == {"policy", "assumed"}
+    assert {one["source"] for one in with_it["share"]["assumptions"]} == {"policy", f"pilot {pilot.name}"}
+    assert without["margin"]["needed"] is None
+    assert with_it["margin"]["needed"] >= 30
+    assert with_it["margin"]["detectable"] > 0
+    # These models are too small to read the texts.
+    assert "has no usable number" in with_it["language"]["warnings"][0]
+
+
+def test_blocking_findings_and_missing_probes_are_said(command):
+    found = planned(*command)
+    assert found["schema"] == "fmaudit/plan/1"
+    assert found["policy"]["blocking_findings"] == 3
+    toxic = by_rule(found)["toxic"]
+    assert "choose it with --probes" in toxic["warnings"][0]
+    assert toxic["needed"] is None
+
+
+def test_a_limit_is_called_what_never_passes(command):
+    claim = by_rule(planned(*command, "-L", 20))["share"]
+    assert (claim["asked"], claim["available"]) == (20, 72)
+    assert any("never passes" in warning for warning in claim["warnings"])
+
+
+def test_the_same_plan_twice_gives_the_same_bytes(command):
+    first, second = (run_command("plan", *command, "--no-timing", "--json").stdout for _ in range(2))
+    assert first == second
+
+
+def test_bad_requests_are_one_line_with_exit_code_two(command, tmp_path, policy):
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(POLICY.replace("pct_stereotype", "no_such_metric"), encoding="utf-8")
+    cases = [
+        ((*command[:-1], broken), "no_such_metric"),
+        ((*command, "--pilot", tmp_path), "no finished run"),
+        ((tmp_path / "nowhere", "--policy", policy), "nowhere"),
+    ]
+    for arguments, words in cases:
+        done = run_command("plan", *arguments, "--no-timing")
+        assert done.code == 2, (arguments, done.err)
+        assert words in done.complaint
