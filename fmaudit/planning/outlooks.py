@@ -36,6 +36,7 @@ class Prospect:
         needed: Items of the number that the policy needs at the assumed truth.
         run_items: Items of the measurement until so many of them count.
         reachable: Tightest limit that all items of the data set show with that power.
+        known: Whether figures could be computed; where not, a warning says what they take.
         warnings: What stands in the way, each with what to do.
     """
 
@@ -48,6 +49,7 @@ class Prospect:
     needed: int | None = None
     run_items: int | None = None
     reachable: float | None = None
+    known: bool = True
     warnings: tuple[str, ...] = ()
 
 
@@ -79,7 +81,7 @@ def _prospect(
     if claim.entry is None:
         return Prospect(claim, warnings=(f"{claim.reason}: the rule will be inconclusive",))
     if claim.kind == "verdict":
-        return Prospect(claim, warnings=(NO_WORDS,))
+        return Prospect(claim, known=False, warnings=(NO_WORDS,))
     none = _no_interval(defaults, claim)
     if none:
         return Prospect(claim, warnings=(f"{none}: the rule will be inconclusive",))
@@ -89,7 +91,7 @@ def _prospect(
     facts = pilot.facts(claim, model, roles.get(model, "adapted")) if pilot is not None else None
     found = basis(claim, facts, pilot.name if pilot is not None else "")
     if isinstance(found, str):
-        return Prospect(claim, warnings=(found,))
+        return Prospect(claim, known=False, warnings=(found,))
     return _judged(defaults, claim, found, blocking if claim.rule.tier == "block" else 1)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fmaudit.gate.policy import PolicyFile
@@ -40,16 +40,25 @@ def prospect_lines(file: PolicyFile, found: Sequence[Prospect], blocking: int, w
 def summary_line(found: Sequence[Prospect]) -> str:
     """Whether the run as planned can decide the policy, in one sentence."""
     blocking = [prospect for prospect in found if prospect.claim.rule.tier == "block"]
-    open_ones = {prospect.claim.rule.id for prospect in blocking if prospect.warnings}
     if not blocking:
         return "No rule of this policy blocks."
-    if open_ones:
-        names = ", ".join(sorted(open_ones))
-        return f"As planned the run cannot be expected to pass: {names} (see the warnings)."
-    short = {p.claim.rule.id for p in blocking if p.needed is not None and p.needed > p.claim.asked}
-    if short:
-        return f"The run asks fewer items than the policy needs for {', '.join(sorted(short))}."
-    return "The run as planned has the items that every blocking rule needs, under the assumptions stated."
+    stopped = _rules(blocking, lambda one: one.known and bool(one.warnings))
+    short = _rules(blocking, lambda one: one.needed is not None and one.needed > one.claim.asked)
+    unknown = _rules(blocking, lambda one: not one.known)
+    said = []
+    if stopped:
+        said.append(f"As planned the run cannot be expected to pass: {stopped} (see the warnings).")
+    elif short:
+        said.append(f"The run asks fewer items than the policy needs: {short}.")
+    elif not unknown:
+        said.append("The run has the items that every blocking rule needs, under the assumptions stated.")
+    if unknown:
+        said.append(f"Not known beforehand: {unknown} (the warnings say what it takes).")
+    return " ".join(said)
+
+
+def _rules(found: Sequence[Prospect], chosen: Callable[[Prospect], bool]) -> str:
+    return ", ".join(sorted({prospect.claim.rule.id for prospect in found if chosen(prospect)}))
 
 
 def plain_prospects(file: PolicyFile, found: Sequence[Prospect], blocking: int) -> dict[str, Any]:
