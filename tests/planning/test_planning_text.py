@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ from fmaudit.planning.policy_text import plain_prospects, prospect_lines, summar
 from tests.planning.planned import entry, models
 
 ENOUGH = "id: enough, metric: toy.plan/rate, max: 0.1, alternative: {level: 0.02}"
-SHORT = "id: short, metric: toy.plan/rate, vs_base: {max_increase: 0.001}"
+SHORT = "id: short, metric: toy.plan/rate, vs_base: {max_increase: 0.02}"
 UNKNOWN = "id: unknown, metric: toy.plan/nats, vs_base: {max_increase: 0.1}"
 
 
@@ -38,9 +39,14 @@ def test_the_summary_tells_enough_short_and_unknown_apart():
     assert summary_line(found(ENOUGH + ", tier: warn")[1]) == "No rule of this policy blocks."
 
 
+@pytest.fixture(scope="module")
+def three():
+    return found(ENOUGH, SHORT, UNKNOWN)
+
+
 @given(st.integers(60, 200))
-def test_lines_keep_their_width_and_hold_every_rule(width):
-    file, prospects_, blocking = found(ENOUGH, SHORT, UNKNOWN)
+def test_lines_keep_their_width_and_hold_every_rule(three, width):
+    file, prospects_, blocking = three
     lines = "\n".join(prospect_lines(file, prospects_, blocking, width)).splitlines()
     # A digest is one word.
     assert all(len(line) <= max(width, 75) for line in lines)
