@@ -378,7 +378,7 @@ standard error of the two shares.
 What the tests hold (`tests/gate/test_gate_study.py`): where a metric is at or beyond its limit the gate
 passes in at most 5 %; where all are at or inside it fails in at most 5 %; at the alternative with the
 proposed items it is inconclusive in at most 10 %; with a quarter of the items it is inconclusive more often
-and wrong no more often.
+and wrong still in at most 5 %, no more often than with all of them beyond Monte Carlo error.
 
 {table}
 """
