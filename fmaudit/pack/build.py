@@ -200,6 +200,9 @@ def _check_place(run: Path, output: Path) -> None:
         raise UsageError(f"{output.name} is not a folder: choose another with -o")
     if output.is_dir() and any(output.iterdir()):
         raise UsageError(f"folder {output.name} is not empty: choose another with -o")
+    above = next(folder for folder in output.parents if folder.exists())
+    if not above.is_dir():
+        raise UsageError(f"{above.name} is a file and no folder: choose another place with -o")
     if output.resolve().is_relative_to(run.resolve()):
         raise UsageError("the pack would lie inside the run: choose another folder with -o")
 

@@ -13,13 +13,15 @@ from fmaudit.pack.faults import Fault
 MAX_FILES = 1_000_000
 MAX_DEPTH = 32
 _FORBIDDEN = frozenset("\\%")
+_EMPTY = "is an empty folder"
 
 
 class Walk(NamedTuple):
-    """The regular files of a folder by their relative names, and what is none or may not be there."""
+    """The regular files of a folder by their relative names, what may not be there, and empty folders."""
 
     files: tuple[str, ...]
     faults: tuple[Fault, ...]
+    empty: tuple[str, ...] = ()
 
 
 def unsafe_name(name: str) -> str:
@@ -43,15 +45,18 @@ def walk(folder: Path) -> Walk:
     """Every regular file below ``folder``, sorted; links and special files are faults and never opened."""
     files: list[str] = []
     faults: list[Fault] = []
+    empty: list[str] = []
     for name, kind in _entries(folder):
         reason = unsafe_name(name)
-        if reason or kind:
+        if kind is _EMPTY:
+            empty.append(shown(name))
+        elif reason or kind:
             faults.append(Fault(shown(name), reason or kind))
         elif len(files) >= MAX_FILES:
             return Walk(tuple(sorted(files)), (*faults, Fault(".", f"holds more than {MAX_FILES:,} files")))
         else:
             files.append(name)
-    return Walk(tuple(sorted(files)), tuple(sorted(faults)))
+    return Walk(tuple(sorted(files)), tuple(sorted(faults)), tuple(empty))
 
 
 def shown(name: str) -> str:
@@ -62,6 +67,8 @@ def shown(name: str) -> str:
 def _entries(folder: Path, prefix: str = "") -> Iterator[tuple[str, str]]:
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: entry.name)
+    if prefix and not entries:
+        yield prefix.removesuffix("/"), _EMPTY
     for entry in entries:
         name = f"{prefix}{entry.name}"
         mode = entry.stat(follow_symlinks=False).st_mode

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from fmaudit.analysis.measured import probes_of
 from fmaudit.errors import ExecutionError, ProbeError
-from fmaudit.evidence.rows import FIXED_COLUMNS, REASON_SUFFIX, VALID_SUFFIX
+from fmaudit.evidence.rows import COUNT_PREFIX, FIXED_COLUMNS, REASON_SUFFIX, VALID_SUFFIX
 from fmaudit.pack.redaction import HashKey, marker, redacted_responses
 from fmaudit.probe import Categorical
 
@@ -61,13 +61,18 @@ def redacted_part(source: Path, name: str, levels: Levels, key: HashKey) -> Reda
         new = pa.array([value for value, _ in made], pa.string())
         table = table.set_column(position, table.schema.field(position), new)
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table.cast(_bare(table.schema)), sink, compression="zstd")
     return RedactedPart(sink.getvalue(), texts)
 
 
 def text_columns(table: pa.Table, name: str) -> list[str]:
     """The measures of a part that are text. Raises ExecutionError for a column that is no evidence's."""
     return [column for column in table.column_names if _is_text_measure(table, column, name)]
+
+
+def holds_notes(schema: pa.Schema) -> bool:
+    """Whether the metadata of a part holds anything beside the counts that fmaudit writes there."""
+    return not schema.equals(_bare(schema), check_metadata=True)
 
 
 def declared_levels(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Levels]:
@@ -86,6 +91,15 @@ def declared_levels(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str
             measure.id: measure.levels for measure in measures if isinstance(measure, Categorical)
         }
     return found
+
+
+def _bare(schema: pa.Schema) -> pa.Schema:
+    counts = {
+        name: value
+        for name, value in (schema.metadata or {}).items()
+        if name.startswith(COUNT_PREFIX.encode()) and value.isdigit()
+    }
+    return pa.schema([field.remove_metadata() for field in schema], metadata=counts or None)
 
 
 def _is_text_measure(table: pa.Table, column: str, name: str) -> bool:

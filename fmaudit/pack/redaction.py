@@ -24,8 +24,12 @@ from fmaudit.errors import ExecutionError, UsageError
 ALGORITHM = "hmac-sha256"
 _KEY = re.compile(r"[0-9a-f]{64}\n?")
 _MARKER = re.compile(rf"\[redacted {ALGORITHM}:[0-9a-f]{{64}}\]")
-_GENERATION = frozenset({"kind", "n_tokens", "finish", "margin", "scores"})
-_KEPT = frozenset({"labels", "failure"})
+_KEPT = {
+    "labels": frozenset({"kind", "labels", "probability"}),
+    "failure": frozenset({"kind", "reason"}),
+    "generation": frozenset({"kind", "n_tokens", "finish", "margin", "scores"}),
+}
+_ENDINGS = ("eos", "stop", "length")
 Place = Mapping[str, str | int]
 
 
@@ -122,14 +126,17 @@ def holds_text(responses: str) -> bool:
 
 
 def _redacted(answer: Any, place: Place, key: HashKey) -> tuple[Any, int]:
-    kind = answer.get("kind") if isinstance(answer, dict) else None
-    if answer is None or kind in _KEPT:
-        return answer, 0
-    if kind != "generation":
+    if isinstance(answer, dict) and answer.get("kind") == "generation":
+        # Always: a model may write what looks like a marker.
+        kept = {name: value for name, value in answer.items() if _is_kept("generation", name, value)}
+        removed = {name: value for name, value in answer.items() if name not in kept}
+        emptied: dict[str, Any] = {
+            name: {} if name == "scores" else None for name in removed if name in _KEPT["generation"]
+        }
+        return kept | emptied | {"text": marker(key.of_text(place, removed))}, 1
+    if _has_text(answer):
         return _failure(key.of_text(place, answer)), 1
-    removed = {name: value for name, value in answer.items() if name not in _GENERATION}
-    kept = {name: value for name, value in answer.items() if name in _GENERATION}
-    return kept | {"text": marker(key.of_text(place, removed))}, 1
+    return answer, 0
 
 
 def _failure(digest: str) -> dict[str, str]:
@@ -138,14 +145,33 @@ def _failure(digest: str) -> dict[str, str]:
 
 
 def _has_text(answer: Any) -> bool:
-    kind = answer.get("kind") if isinstance(answer, dict) else None
-    if answer is None or kind in _KEPT:
+    if answer is None:
         return False
-    return (
-        kind != "generation"
-        or not is_marker(answer.get("text"))
-        or bool(answer.keys() - _GENERATION - {"text"})
-    )
+    kind = answer.get("kind") if isinstance(answer, dict) else None
+    if not isinstance(kind, str) or kind not in _KEPT:
+        return True
+    if kind == "generation" and not is_marker(answer.get("text")):
+        return True
+    rest = {name: value for name, value in answer.items() if (kind, name) != ("generation", "text")}
+    return not all(_is_kept(kind, name, value) for name, value in rest.items())
+
+
+def _is_kept(kind: str, name: str, value: Any) -> bool:
+    """Whether this part of an answer says nothing of a text, by its name and by what it holds."""
+    if name not in _KEPT[kind]:
+        return False
+    if name == "finish":
+        return value is None or value in _ENDINGS
+    if name == "scores":
+        return isinstance(value, dict) and all(
+            isinstance(score, dict) and score.keys() <= {"value", "reason"} and _is_number(score.get("value"))
+            for score in value.values()
+        )
+    return _is_number(value) if name in ("n_tokens", "margin") else True
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, int | float) or value in ("inf", "-inf", "nan")
 
 
 def _dumped(answers: Any) -> str:

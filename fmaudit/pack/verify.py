@@ -252,6 +252,8 @@ def _model_faults(
     for name, place in given.items():
         if name not in subjects:
             raise UsageError(f"--model {name}: no such subject; this pack has {', '.join(sorted(subjects))}")
+        if not place.exists():
+            raise UsageError(f"--model {name}: there is no folder or file {place.name}; check the path")
         if name in said.models:
             if model_digest(place) != said.models[name]:
                 yield Fault(
@@ -261,7 +263,7 @@ def _model_faults(
         try:
             check_subject(name, subjects[name].get("parts") or {}, place)
         except FmauditError as error:
-            yield Fault(f"model {name}", str(error))
+            yield Fault(f"model {name}", str(error).removeprefix(f"--model {name}: "))
 
 
 def _signature(forms: Sequence[str], trust: Trust) -> str:

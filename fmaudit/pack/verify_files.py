@@ -48,6 +48,8 @@ def check_files(folder: Path, stated: Mapping[str, str]) -> Inventory:
     found = walk(folder)
     names = set(found.files)
     faults = list(found.faults)
+    # No manifest can list them, and their names may say anything.
+    faults += [Fault(name, "is an empty folder, which does not belong to a pack") for name in found.empty]
     faults += [
         Fault(name, "is missing: the pack is cut off, or no pack") for name in TAG_FILES if name not in names
     ]

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from fmaudit.errors import ExecutionError
 from fmaudit.pack.faults import Fault
-from fmaudit.pack.redacted_rows import text_columns
+from fmaudit.pack.redacted_rows import holds_notes, text_columns
 from fmaudit.pack.redaction import holds_text, is_marker
 
 MAX_ROWS = 1_000_000
@@ -45,6 +45,8 @@ def part_fault(folder: Path, name: str, levels: Mapping[str, Collection[str]]) -
     except (pa.ArrowException, OSError, KeyError, ExecutionError) as error:
         yield Fault(name, f"cannot be read: {str(error).splitlines()[0][:200]}")
         return
+    if holds_notes(table.schema):
+        yield Fault(name, "holds notes in its metadata, and this is a public pack")
     if any(map(holds_text, responses)):
         yield Fault(name, "holds generated text, and this is a public pack")
     for column in columns:

@@ -53,10 +53,14 @@ class Layout:
         return self._at(self.units, n)
 
     def least(self) -> int:
-        """Items from which on anything can be concluded: 30 effective clusters or items."""
-        enough = np.flatnonzero(self.widest >= MIN_CLUSTERS - 1e-9)
-        if len(enough):
-            return int(enough[0]) + 1
+        """Items from which on anything can be concluded: 30 effective clusters or items.
+
+        Beyond N the items go on as they are.
+        """
+        # A large cluster at the end can take away effective clusters that were there before.
+        few = np.flatnonzero(self.widest < MIN_CLUSTERS - 1e-9)
+        if not len(few) or few[-1] + 1 < self.items:
+            return int(few[-1]) + 2 if len(few) else 1
         return math.ceil(MIN_CLUSTERS * self.items / float(self.widest[-1]) - 1e-9)
 
     def design_effect(self, n: int) -> float:

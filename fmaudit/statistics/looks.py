@@ -82,8 +82,8 @@ def stopping_clusters(
     for start in range(0, replicates, portion):
         for sums in units * _draw(found, sizes, min(portion, replicates - start), rng):
             bets = predictable_bets(sums, units, level)
-            over = None if high is None else _crossing(sums, units, bets, high, level, up=beyond)
-            under = None if low is None else _crossing(sums, units, bets, low, level, up=not beyond)
+            over = None if high is None else _crossing(sums, units, bets, high, level, beyond, up=beyond)
+            under = None if low is None else _crossing(sums, units, bets, low, level, beyond, up=not beyond)
             crossed = [time for time in (over, under) if time is not None]
             times.append(min(crossed) if beyond else max(crossed))
     return np.array(times, dtype=np.int64)
@@ -128,14 +128,21 @@ def _scaled(found: Clustered, bound: float) -> float:
     return (bound + 1) / 2 if found.law == "change" else bound
 
 
-def _crossing(sums: Floats, units: Floats, bets: Floats, bound: float, level: float, *, up: bool) -> int:
+def _crossing(
+    sums: Floats, units: Floats, bets: Floats, bound: float, level: float, beyond: bool, *, up: bool
+) -> int:
     """The first cluster after which the bound is ruled out from the side that matters.
 
     ``up``: the sequence lies above it. The grid of the sequence is rounded outward, as there.
+    A limit on the bound is inside it and not ``beyond`` it.
     """
-    theta = _on_grid(bound, up=up)
-    if theta is None:
+    room = bound if up else 1 - bound
+    if room < 0 or (room <= 0 and not beyond):
+        # No sequence leaves [0, 1]: it lies on this side of such a bound from the start.
+        return 1
+    if room > 1:
         return NEVER
+    theta = _on_grid(bound, up=up)
     pay = sums - theta * units
     with np.errstate(divide="ignore"):
         most = np.divide(_TRUNCATION, theta if up else 1 - theta)
@@ -144,14 +151,12 @@ def _crossing(sums: Floats, units: Floats, bets: Floats, bound: float, level: fl
     return int(ruled[0]) + 1 if len(ruled) else NEVER
 
 
-def _on_grid(bound: float, *, up: bool) -> float | None:
-    """The point of the sequence's grid that has to be ruled out; None where it lies outside [0, 1]."""
-    if not 0 <= bound <= 1:
-        return None
+def _on_grid(bound: float, *, up: bool) -> float:
+    """The point of the sequence's grid that has to be ruled out."""
     exact = _GRID * math.acos(1 - 2 * bound) / math.pi
     # Above the bound: the first point at or over it must be ruled out; below it: the last at or under it.
-    place = math.ceil(exact - 1e-9) if up else math.floor(exact + 1e-9)
-    return (1 - math.cos(math.pi * min(max(place, 0), _GRID) / _GRID)) / 2
+    place = max(math.ceil(exact - 1e-9), 1) if up else min(math.floor(exact + 1e-9), _GRID - 1)
+    return (1 - math.cos(math.pi * place / _GRID)) / 2
 
 
 def _draw(found: Clustered, sizes: Ints, runs: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:

@@ -94,6 +94,8 @@ def _clustered_rate(
     """Korn-Graubard, corrected for continuity, with the effective items it will find on average."""
     if p <= 0:
         return (_no_event_upper(np.minimum(units, n), level) <= bound).astype(float)
+    if p >= 1:
+        return np.zeros(len(n))
     usual = stdtrit(np.maximum(n - 1.0, 1.0), (1 + level) / 2)
     least = np.minimum(worth, units)
     own = worth * (usual / stdtrit(_freedom(p, worth, units), (1 + level) / 2)) ** 2

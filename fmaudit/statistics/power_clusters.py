@@ -80,7 +80,7 @@ def clusters_for_power(
         if got >= safe:
             return clusters
         # Far from the power the steps are longer: a tenth more items for every 5 points that are missing.
-        clusters = math.ceil(clusters * (1 + max(0.04, min(2 * (safe - got), 1.0)))) + (got < safe)
+        clusters = math.ceil(clusters * (1 + max(0.04, min(2 * (safe - got), 1.0)))) + 1
     return None
 
 

@@ -120,6 +120,9 @@ def test_a_file_put_in_or_a_link_is_found(check, copy_of, key_files):
     (pack / "data" / "link").symlink_to("/etc/hostname")
     assert "data/link" in check(pack, key_files["ed25519"][1]).stderr
     (pack / "data" / "link").unlink()
+    (pack / "data" / "nothing in it").mkdir()
+    assert "data/nothing in it" in check(pack, key_files["ed25519"][1]).stderr
+    (pack / "data" / "nothing in it").rmdir()
     (pack / "fetch.txt").write_text("https://example.org/x 3 data/x\n")
     assert "fetch.txt" in check(pack, key_files["ed25519"][1]).stderr
 
