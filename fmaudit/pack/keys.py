@@ -19,6 +19,8 @@ PASSPHRASE_VARIABLE = "FMAUDIT_KEY_PASSPHRASE"
 Algorithm = Literal["Ed25519", "ECDSA P-256 SHA-256"]
 _MAX_PEM = 1 << 16
 _WANTED = "give an Ed25519 or P-256 key"
+_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""Of the group of P-256 (SEC 2, 2.4.2). With (r, s) the pair (r, order - s) verifies as well."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class SigningKey:
     _key: Ed25519PrivateKey | EllipticCurvePrivateKey = field(repr=False)
 
     def sign(self, data: bytes) -> bytes:
-        """The signature of ``data``: raw for Ed25519, DER for P-256; repeatable where OpenSSL can."""
+        """The signature of ``data``: raw for Ed25519, DER with the lower s for P-256; repeatable if OpenSSL can."""
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -39,9 +41,9 @@ class SigningKey:
         if isinstance(self._key, Ed25519PrivateKey):
             return self._key.sign(data)
         try:
-            return self._key.sign(data, ECDSA(SHA256(), deterministic_signing=True))
+            return _lower(self._key.sign(data, ECDSA(SHA256(), deterministic_signing=True)))
         except UnsupportedAlgorithm:  # OpenSSL before 3.2 draws a fresh number for each signature.
-            return self._key.sign(data, ECDSA(SHA256()))
+            return _lower(self._key.sign(data, ECDSA(SHA256())))
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class VerifyingKey:
     _key: Ed25519PublicKey | EllipticCurvePublicKey = field(repr=False)
 
     def verifies(self, data: bytes, signature: bytes) -> bool:
-        """Whether ``signature`` is this key's of ``data``."""
+        """Whether ``signature`` is this key's of ``data``, in the one form in which it is written here."""
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -64,6 +66,8 @@ class VerifyingKey:
                 self._key.verify(signature, data)
             else:
                 self._key.verify(signature, data, ECDSA(SHA256()))
+                # Otherwise anybody could write a second signature from the first.
+                return signature == _lower(signature)
         except InvalidSignature:
             return False
         return True
@@ -154,6 +158,13 @@ def _described(key: Ed25519PublicKey | EllipticCurvePublicKey, path: Path) -> tu
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     elliptic = isinstance(key, EllipticCurvePublicKey)
     return ("ECDSA P-256 SHA-256" if elliptic else "Ed25519"), hashlib.sha256(der).hexdigest()
+
+
+def _lower(signature: bytes) -> bytes:
+    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+
+    r, s = decode_dss_signature(signature)
+    return encode_dss_signature(r, min(s, _ORDER - s))
 
 
 def _read(path: Path) -> bytes:

@@ -231,6 +231,7 @@ def test_wrong_requests(fmaudit, run, packs, tmp_path, private, public):
         (("verify", packs["public"], "--key", private), "is a private key: give the public one"),
         (("verify", packs["public"], "--hash-key", packs["hash_key"]), "belong together: give both"),
         (("verify", packs["public"], "--model", "nobody=x"), "no such subject; this pack has"),
+        (("verify", packs["public"], "--model", "base=nowhere"), "there is no folder or file nowhere"),
     ):
         done = fmaudit(*arguments)
         assert (done.code, done.out) == (2, ""), arguments

@@ -26,6 +26,28 @@ def test_a_key_verifies_what_its_private_one_signed(signing, trust, name):
         assert not key.verifies(MESSAGE, damaged)
 
 
+def test_a_signature_has_one_form(signing, trust, key_files, tmp_path):
+    """Of a P-256 signature anybody can compute a second; openssl takes it, and here it is a changed byte."""
+    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+
+    from fmaudit.pack.keys import _ORDER
+
+    for number in range(20):
+        message = MESSAGE + bytes([number])
+        r, s = decode_dss_signature(signing["p256"].sign(message))
+        assert s <= _ORDER // 2
+        second = encode_dss_signature(r, _ORDER - s)
+        assert not trust["p256"].key.verifies(message, second)
+    (tmp_path / "message").write_bytes(message)
+    (tmp_path / "signature").write_bytes(second)
+    subprocess.run(
+        ["openssl", "dgst", "-sha256", "-verify", key_files["p256"][1], "-signature", "signature", "message"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+
+
 def test_a_key_does_not_show_itself(signing):
     assert "PRIVATE" not in repr(signing["ed25519"])
     assert "_key" not in repr(signing["ed25519"])

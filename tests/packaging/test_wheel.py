@@ -148,7 +148,8 @@ def test_installed_wheel_audits_a_model_from_another_folder(installed, tmp_path)
 
 def test_declared_dependencies_have_exact_versions_in_the_constraints():
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pinned = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    exact = (line.split("==") for line in lines if line and not line.startswith("#"))
+    pinned = {name.lower().replace("_", "-"): version for name, version in exact}
     assert not [version for version in pinned.values() if "+" in version], (
         "local versions resolve nowhere else"
     )
