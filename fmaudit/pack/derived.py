@@ -25,7 +25,10 @@ def derived_files(state: Mapping[str, Any]) -> dict[str, bytes]:
         "tool": state.get("tool", {}),
         "environment": state.get("environment", {}),
     }
-    found = {ENVIRONMENT_FILE: canonical_bytes(environment)}
+    try:
+        found = {ENVIRONMENT_FILE: canonical_bytes(environment)}
+    except ValueError as error:  # Of rfc8785: integers and floats that no two readers take for the same.
+        raise UsageError(f"run.json has no canonical form ({error}): restore it") from None
     for entry in state["subjects"]:
         parts = entry.get("parts") or {}
         if not parts:

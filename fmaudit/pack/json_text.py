@@ -17,7 +17,7 @@ def read_object(data: bytes, file: str) -> dict[str, Any]:
     """A JSON object.
 
     Raises PackFault, naming ``file``, for what is no UTF-8 or JSON, a key given
-    twice, NaN or infinities, numbers no float holds, and texts nested too deep.
+    twice, NaN or infinities, numbers no float holds, halves of characters, and texts nested too deep.
     """
     if len(data) > MAX_JSON:
         raise PackFault(file, f"is larger than {MAX_JSON >> 20} MiB: not read")
@@ -39,7 +39,17 @@ def read_object(data: bytes, file: str) -> dict[str, Any]:
         raise PackFault(file, "holds no JSON object")
     if _nesting_exceeds(found, MAX_NESTING):
         raise PackFault(file, f"is nested deeper than {MAX_NESTING} levels: not read")
+    if rb"\ud" in data.lower() and _has_half_characters(found):
+        raise PackFault(file, "holds half of a character, which no UTF-8 can write")
     return found
+
+
+def _has_half_characters(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _nesting_exceeds(value: Any, limit: int) -> bool:

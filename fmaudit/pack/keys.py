@@ -32,7 +32,10 @@ class SigningKey:
     _key: Ed25519PrivateKey | EllipticCurvePrivateKey = field(repr=False)
 
     def sign(self, data: bytes) -> bytes:
-        """The signature of ``data``: raw for Ed25519, DER with the lower s for P-256; repeatable where it can be."""
+        """The signature of ``data``: raw for Ed25519, DER with the lower s for P-256.
+
+        Repeatable where OpenSSL can.
+        """
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -84,6 +84,23 @@ class _Gate(_Record):
     waivers: list[Any] = []
 
 
+class _TakenOut(_Record):
+    file: str
+    hash: str
+
+
+class _TakenFrom(_TakenOut):
+    texts: int
+
+
+class _Redactions(_Record):
+    key: str
+    algorithm: str
+    evidence: list[_TakenFrom]
+    left_out: list[_TakenOut]
+    levels: dict[str, dict[str, list[str]]]
+
+
 @dataclass(frozen=True)
 class GateRecord:
     """One record: what packs need of it, and the findings as they were written."""
@@ -137,6 +154,18 @@ def read_gate(data: bytes, file: str) -> GateRecord:
         len(found.waivers),
         tuple(fields["findings"]),
     )
+
+
+def read_redactions(data: bytes, file: str) -> dict[str, Any]:
+    """The content of a redactions.json. Raises PackFault, naming ``file`` and the field, for what is none."""
+    fields = read_object(data, file)
+    try:
+        _Redactions.model_validate(fields)
+    except ValidationError as error:
+        raise PackFault(
+            file, f"does not say what was taken out: {_place(error)} is missing or of another kind"
+        ) from None
+    return fields
 
 
 def _place(error: ValidationError) -> str:

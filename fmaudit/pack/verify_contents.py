@@ -15,8 +15,9 @@ from fmaudit.pack.derived import derived_files
 from fmaudit.pack.faults import Fault, PackFault
 from fmaudit.pack.json_text import MAX_JSON, read_object
 from fmaudit.pack.public_files import REDACTIONS_FILE, split
-from fmaudit.pack.records import GateRecord, is_gate_record, read_gate, read_run
+from fmaudit.pack.records import GateRecord, is_gate_record, read_gate, read_redactions, read_run
 from fmaudit.pack.verify_files import read_limited
+from fmaudit.pack.yaml_text import check_yaml
 
 RUN, AUDIT = f"{PAYLOAD}run.json", f"{PAYLOAD}audit.json"
 MAX_POLICY = 1 << 20
@@ -50,17 +51,8 @@ def redactions_of(folder: Path, digests: Mapping[str, str]) -> dict[str, Any]:
     name = PAYLOAD + REDACTIONS_FILE
     if name not in digests:
         raise PackFault(name, "is missing from a public pack")
-    found = read_object(read_limited(folder, name, MAX_JSON), name)
-    try:
-        sound = all(isinstance(entry["texts"], int) for entry in found["evidence"]) and all(
-            isinstance(entry["file"], str) for entry in found["left_out"]
-        )
-        levels = {place: {m: set(v) for m, v in named.items()} for place, named in found["levels"].items()}
-        found["key"], found["algorithm"]
-    except (KeyError, TypeError, AttributeError):
-        sound, levels = False, {}
-    if not sound:
-        raise PackFault(name, "does not say what was taken out")
+    found = read_redactions(read_limited(folder, name, MAX_JSON), name)
+    levels = {place: {m: set(v) for m, v in named.items()} for place, named in found["levels"].items()}
     return found | {"levels": levels}
 
 
@@ -153,7 +145,9 @@ def _gate_faults(folder: Path, digests: Mapping[str, str], gate: GateRecord) -> 
         yield Fault(policy, f"is missing: {record} was made with it")
         return
     try:
-        found = parse_policy(read_limited(folder, policy, MAX_POLICY).decode("utf-8", "replace"), policy)
+        text = read_limited(folder, policy, MAX_POLICY).decode("utf-8", "replace")
+        check_yaml(text, policy)
+        found = parse_policy(text, policy)
     except FmauditError as error:
         yield Fault(policy, str(error).removeprefix(f"{policy}, "))
         return

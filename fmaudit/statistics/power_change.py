@@ -98,7 +98,7 @@ def _ends_below(gained: Floats, lost: Floats, n: float, bound: float, z2: float)
     constant = -lost * bound * (1 - bound)
     q = (np.sqrt(np.maximum(linear * linear - 8 * n * constant, 0.0)) - linear) / (4 * n)
     excess = n * (difference - bound) ** 2 - z2 * np.maximum(2 * q + bound * (1 - bound), 0.0)
-    # A table without any change has no variance at 0, yet its interval is wider than that: never at the value.
+    # Strictly: a table without any change has no variance at 0, yet its interval reaches beyond.
     found: npt.NDArray[np.bool_] = (difference < bound) & (excess >= 0)
     return found
 

@@ -17,6 +17,11 @@ from fmaudit.statistics.power import Bounds, IntervalModel
 
 MOST_ITEMS = 10_000_000
 _HALVINGS = 60
+_EDGE = 1e-9
+_DENSE, _SPARSE = 20_000, 48
+"""Numbers of items looked at between one and its double, where that is cheap and where it is not."""
+_NEXT = 200
+"""Numbers after the one found that are all looked at; more where that is cheap."""
 
 
 def chance_below(model: IntervalModel, truth: float, n: npt.ArrayLike, bound: float, level: float) -> Floats:
@@ -46,9 +51,19 @@ def chance_beyond(
     """Chance that the whole interval lies beyond one of the ``bounds``."""
     low, high = bounds
     shape = np.atleast_1d(np.asarray(n)).shape
-    over = np.zeros(shape) if high is None else chance_above(model, truth, n, high, level)
-    under = np.zeros(shape) if low is None else chance_below(model, truth, n, low, level)
+    over = np.zeros(shape) if high is None else _chance_past(model, truth, n, high, level, upward=True)
+    under = np.zeros(shape) if low is None else _chance_past(model, truth, n, low, level, upward=False)
     return np.minimum(over + under, 1.0)
+
+
+def _chance_past(
+    model: IntervalModel, truth: float, n: npt.ArrayLike, bound: float, level: float, *, upward: bool
+) -> Floats:
+    """Chance that the whole interval lies beyond ``bound``; at an end of the range every one reaches it."""
+    low, high = model.range
+    if upward:
+        return chance_above(model, truth, n, bound + _EDGE * (bound == low), level)
+    return chance_below(model, truth, n, bound - _EDGE * (bound == high), level)
 
 
 def detectable(
@@ -72,8 +87,7 @@ def detectable(
 
     def chance(distance: float) -> float:
         truth = reference + distance if upward else reference - distance
-        side = chance_above if upward else chance_below
-        return float(side(model, truth, n, reference, level)[0])
+        return float(_chance_past(model, truth, n, reference, level, upward=upward)[0])
 
     return smallest(chance, _reach(model, reference, upward), power)
 
@@ -144,8 +158,8 @@ def items_needed(
 ) -> int | None:
     """Items from which on the interval lies inside ``bounds`` with at least ``power``, at ``truth``.
 
-    The chance jumps with n where counts are discrete: every larger n that was looked
-    at has the power too.
+    The chance jumps with n where counts are discrete: the larger n that were looked at have
+    the power too, among them every one of the next hundreds.
 
     Returns:
         The number; None where ``most`` items do not give it.
@@ -155,22 +169,32 @@ def items_needed(
         found: npt.NDArray[np.bool_] = chance_inside(model, truth, counts, bounds, level) >= power
         return found
 
+    points = _DENSE if model.dense else _SPARSE
     high = max(least, 1)
-    while not enough(_between(high, 2 * high, 48)).all():
+    while not enough(_between(high, 2 * high, points)).all():
         high *= 2
         if high > most:
             return None
     low = max(high // 2, least)
-    points = 20_000 if model.dense else 48
-    while True:
+    while high - low > 1:
         looked = _between(low, high, points)
         good = enough(looked)
         if good.all():
-            return int(looked[0])
+            high = int(looked[0])
+            break
         last = int(np.flatnonzero(~good)[-1])
         low, high = int(looked[last]), int(looked[min(last + 1, len(looked) - 1)])
-        if high - low <= 1:
-            return high
+    # The teeth of the saw reach about as far as the root of n.
+    return _settled(enough, high, _NEXT + (20 * math.isqrt(high) if model.dense else 0))
+
+
+def _settled(enough: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]], n: int, window: int) -> int:
+    """The least number from ``n`` on after which the next ``window`` are all enough."""
+    while True:
+        few = np.flatnonzero(~enough(np.arange(n, n + window)))
+        if not len(few):
+            return n
+        n += int(few[-1]) + 1
 
 
 def _between(low: int, high: int, points: int) -> npt.NDArray[np.int64]:

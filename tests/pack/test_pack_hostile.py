@@ -17,7 +17,7 @@ from fmaudit.pack.faults import PackFault
 from fmaudit.pack.json_text import read_object
 from fmaudit.pack.paths import unsafe_name
 from fmaudit.pack.verify import verify_pack
-from tests.pack.pack_attacks import change, rebag, the_file
+from tests.pack.pack_attacks import change, rebag, restate, the_file
 
 ZEROS = "0" * 64
 LEADING_OUT = [
@@ -199,6 +199,8 @@ def test_fetching_is_not_supported(copy_of, trust):
         ('{"a": ' + "9" * 5000 + "}", "cannot be read|a number too long"),
         ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deep|nested deeper"),
         ('{"a": ' + "[" * 70 + "]" * 70 + "}", "nested deeper than 64 levels"),
+        (r'{"a": ["\uD800"]}', "half of a character"),
+        (r'{"\udfff": 1}', "half of a character"),
         ("[]", "holds no JSON object"),
         ('"x"', "holds no JSON object"),
         ("{", "is not JSON"),
@@ -228,7 +230,7 @@ def test_a_key_given_twice_is_refused(copy_of, pattern, old, new):
     assert old in data, name
     # Unsigned, so that whoever made it can state the new digest as well.
     (pack / name).write_bytes(data.replace(old, new, 1))
-    _restate(pack, name)
+    restate(pack, name)
     faults = verify_pack(pack).faults
     assert any(fault.file == name and "twice" in fault.text for fault in faults), faults
 
@@ -287,7 +289,7 @@ def test_parquet_that_is_none_is_one_line(copy_of):
     data = (pack / name).read_bytes()
     for changed in (b"", b"PAR1", data[:-20], data[:100] + bytes(len(data) - 200) + data[-100:]):
         (pack / name).write_bytes(changed)
-        _restate(pack, name)
+        restate(pack, name)
         found = verify_pack(pack)
         assert found.exit_code is ExitCode.GATE_FAILED
         assert all("\n" not in str(fault) for fault in found.faults)
@@ -354,16 +356,3 @@ def test_any_statement_is_read_or_named(subject, predicate):
         file = "x.intoto.json"
         assert isinstance(found.kind, str)
     assert file == "x.intoto.json"
-
-
-def _restate(pack, name):
-    """Let the bare statement of an unsigned pack name the file as it is now."""
-    import hashlib
-
-    own = pack / "data/attestations/pack.intoto.json"
-    statement = json.loads(own.read_bytes())
-    for entry in statement["subject"]:
-        if entry["name"] == name:
-            entry["digest"]["sha256"] = hashlib.sha256((pack / name).read_bytes()).hexdigest()
-    own.write_bytes(json.dumps(statement).encode())
-    rebag(pack)
