@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,8 @@ from fmaudit.errors import UsageError
 
 Location = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
+MAX_NODES = 100_000
+"""What a policy or waiver file can unfold to."""
 
 
 def read_yaml(path: Path, what: str, option: str) -> tuple[str, Any, dict[Location, int]]:
@@ -30,16 +33,37 @@ def parse_yaml(text: str, name: str) -> tuple[Any, dict[Location, int]]:
     """Data and lines of YAML text; the data is None where it is empty. Raises UsageError with the line."""
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        # Aliases of aliases unfold without end.
+        unfolds = tree is not None and unfolded_size(tree) > MAX_NODES
+        data = None if unfolds else yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "it is not YAML"
         raise UsageError(f"{name}{place}: {problem}; correct the file") from None
+    if unfolds:
+        raise UsageError(f"{name}: its aliases unfold to more than {MAX_NODES:,} values; write them out")
     lines: dict[Location, int] = {}
     if tree is not None:
         _collect_lines(tree, (), lines, name)
     return data, lines
+
+
+def unfolded_size(node: yaml.Node) -> float:
+    """Keys, values and lists of a document, each alias counted with all it stands for."""
+    return _size(node, {})
+
+
+def _size(node: yaml.Node, known: dict[int, float]) -> float:
+    if id(node) not in known:
+        known[id(node)] = math.inf  # For a node that holds itself.
+        children: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            children = [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            children = node.value
+        known[id(node)] = 1 + sum(_size(child, known) for child in children)
+    return known[id(node)]
 
 
 def validated(model: type[M], data: Any, lines: Mapping[Location, int], name: str) -> M:

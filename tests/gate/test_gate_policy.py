@@ -94,3 +94,18 @@ def test_the_shipped_policys_margins_are_of_installed_metrics():
     policy = load_policy(Path("release"))
     assert policy.policy.margins
     policy.check_margins(known_metrics())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+        + "".join(
+            f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)
+        ),
+        "a: &a [*a]\n",
+    ],
+)
+def test_aliases_without_end_are_refused_at_once(text):
+    with pytest.raises(UsageError, match=r"aliases unfold to more than 100,000 values"):
+        parse_policy(text)
