@@ -152,7 +152,10 @@ def _warned(found: Prospect, defaults: Defaults) -> Prospect:
             f"the run is cut by -L: it asks {claim.asked:,} of {claim.available:,} items and never passes"
         )
     if found.needed is None:
-        notes.append("no number of items gives a pass: the assumed truth is not inside the limit")
+        notes.append(
+            "no feasible number of items gives a pass: the assumed truth is not inside the limit, "
+            "or too close to it"
+        )
     elif found.needed > claim.available:
         tight = "" if found.reachable is None else f"; all of them show a limit of {found.reachable:.3g}"
         notes.append(

@@ -24,6 +24,8 @@ REPLICATES = 2000
 MOST_CLUSTERS = 200_000
 NEVER = np.iinfo(np.int64).max
 _CELLS = 4_000_000
+_LONG, _FEW = 20_000, 100
+"""Clusters from which on a run is long, and how many such runs are tried first."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,16 @@ def clusters_needed(
     clusters = 64
     while True:
         clusters = min(clusters * 4, most)
-        times = np.sort(
-            stopping_clusters(found, bounds, level, clusters=clusters, replicates=replicates, seed=seed)
-        )
-        if times[rank] != NEVER:
+        runs = min(_FEW, replicates) if clusters > _LONG else replicates
+        times = stopping_clusters(found, bounds, level, clusters=clusters, replicates=runs, seed=seed)
+        # Long runs are costly: a few show whether the length is hopeless, five standard errors short.
+        hopeless = (times != NEVER).mean() + 5 * math.sqrt(power * (1 - power) / runs) < power
+        if runs < replicates and not hopeless:
+            times = stopping_clusters(
+                found, bounds, level, clusters=clusters, replicates=replicates, seed=seed
+            )
+        times = np.sort(times)
+        if len(times) == replicates and times[rank] != NEVER:
             return int(times[rank])
         if clusters == most:
             return None
