@@ -62,6 +62,17 @@ def metric_directions() -> dict[str, Direction]:
     }
 
 
+def declared_questions() -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+    """Variants and data sets of every installed probe that can be used, by its id."""
+    found = {}
+    for entry in list_probes(check=True):
+        if entry.broken_reason is None:
+            own = expand(load_probe(entry.id))
+            datasets = {name for probe in own for name in probe.datasets_of(probe.variant)}
+            found[entry.id] = frozenset(probe.variant for probe in own), frozenset(datasets)
+    return found
+
+
 def select(patterns: Sequence[str]) -> list[str]:
     """Probe ids that match, in the order of the listing, each once.
 

@@ -70,7 +70,7 @@ class TransformersEngine:
         A pure function of asks, token budget and tokenizer. Requests that cannot be
         asked (too long, empty) are in no batch; equal requests share one.
         """
-        _, batches = self._plan(asks)
+        _, batches = self.prepared(asks)
         return [
             tuple(position for leader in batch for position in group[leader]) for batch, group, _ in batches
         ]
@@ -86,7 +86,7 @@ class TransformersEngine:
         Raises:
             ProbeError: A request is of a kind this subject cannot answer.
         """
-        failures, batches = self._plan(asks)
+        failures, batches = self.prepared(asks)
         yield from failures
         if tick and failures:
             tick(len(failures))
@@ -99,7 +99,11 @@ class TransformersEngine:
             if tick:
                 tick(sum(len(group[leader]) for leader in batch))
 
-    def _plan(self, asks: Sequence[Ask]) -> tuple[list[tuple[int, Response]], list[_Batch]]:
+    def prepared(self, asks: Sequence[Ask]) -> tuple[list[tuple[int, Response]], list[PreparedBatch]]:
+        """What cannot be asked, and the batches of the rest: leaders, positions that share each, their jobs.
+
+        Positions are those in ``asks``; a leader stands for all equal requests.
+        """
         same: dict[Hashable, list[int]] = defaultdict(list)
         for position, ask in enumerate(asks):
             # Samples are keyed by item and index: equal prompts of two items give different texts.
@@ -116,7 +120,7 @@ class TransformersEngine:
             else:
                 jobs[leader] = job
                 kinds[type(asks[leader].request), job.group].append(leader)
-        batches: list[_Batch] = []
+        batches: list[PreparedBatch] = []
         for leaders in kinds.values():
             lengths = [jobs[leader].length for leader in leaders]
             rows = [len(jobs[leader].rows) for leader in leaders]
@@ -147,7 +151,7 @@ class TransformersEngine:
         return operation
 
 
-_Batch: TypeAlias = tuple[tuple[int, ...], dict[int, tuple[int, ...]], dict[int, Job[Any]]]
+PreparedBatch: TypeAlias = tuple[tuple[int, ...], dict[int, tuple[int, ...]], dict[int, Job[Any]]]
 
 
 def _operations(loaded: LoadedModel, kind: ModelKind, seed: int) -> dict[RequestKind, Operation]:

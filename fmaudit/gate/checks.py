@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fmaudit.gate.cases import named
+from fmaudit.gate.names import KnownNames
 from fmaudit.gate.policy import PolicyFile
 from fmaudit.gate.policy_model import EVERY
 from fmaudit.probe import Direction
-from fmaudit.schema import Audit
 
 _ROLES = ("base", "adapted", "reference")
 
@@ -27,13 +27,13 @@ def check_policy(policy: PolicyFile, directions: Mapping[str, Direction]) -> Non
     _check_controls(policy)
 
 
-def check_names(policy: PolicyFile, audit: Audit) -> None:
+def check_names(policy: PolicyFile, known: KnownNames) -> None:
     """Raise UsageError, with the line, for a subject, slice, variant, data set or contrast nobody knows."""
     for place in range(len(policy.policy.rules)):
-        _check_subject(policy, place, audit)
-        _check_asked(policy, place, audit)
-        _check_slices(policy, place, audit)
-        _check_contrast(policy, place, audit)
+        _check_subject(policy, place, known)
+        _check_asked(policy, place, known)
+        _check_slices(policy, place, known)
+        _check_contrast(policy, place, known)
 
 
 def _check_metric(policy: PolicyFile, place: int, directions: Mapping[str, Direction]) -> None:
@@ -77,47 +77,44 @@ def _check_controls(policy: PolicyFile) -> None:
                 policy.refuse(place, "controls", f"unknown control {control!r}: {have}")
 
 
-def _check_subject(policy: PolicyFile, place: int, audit: Audit) -> None:
+def _check_subject(policy: PolicyFile, place: int, known: KnownNames) -> None:
     rule = policy.policy.rules[place]
-    if rule.subject not in {*_ROLES, *(subject.id for subject in audit.subjects)}:
+    if rule.subject not in {*_ROLES, *known.subjects}:
         problem = f"unknown subject {rule.subject!r}: use base, adapted or an id of the run"
         policy.refuse(place, "subject", problem)
 
 
-def _check_asked(policy: PolicyFile, place: int, audit: Audit) -> None:
+def _check_asked(policy: PolicyFile, place: int, known: KnownNames) -> None:
     rule = policy.policy.rules[place]
     probe = rule.metric.partition("/")[0]
-    own = [measurement for measurement in audit.measurements if measurement.probe == probe]
-    asked = {"variant": {m.variant for m in own}, "dataset": {m.dataset.id for m in own if m.dataset}}
-    for field, names in asked.items():
+    for field, asked in (("variant", known.variants), ("dataset", known.datasets)):
         wanted = getattr(rule, field)
-        if own and wanted is not None and wanted not in names:
-            have = ", ".join(sorted(names)) or "none"
+        if probe in asked and wanted is not None and wanted not in asked[probe]:
+            have = ", ".join(sorted(asked[probe])) or "none"
             policy.refuse(place, field, f"unknown {field} {wanted!r}: this run has {have}")
 
 
-def _check_slices(policy: PolicyFile, place: int, audit: Audit) -> None:
+def _check_slices(policy: PolicyFile, place: int, known: KnownNames) -> None:
     rule = policy.policy.rules[place]
-    slices = [estimate.slice for estimate in audit.estimates if estimate.metric == rule.metric]
-    slices += [comparison.slice for comparison in audit.comparisons if comparison.metric == rule.metric]
+    slices = known.slices.get(rule.metric, ())
     for wanted in rule.every_slice:
         if not wanted or not slices:
             continue
-        known = any(
+        found = any(
             set(have) == set(wanted) and all(level in (EVERY, have[c]) for c, level in wanted.items())
             for have in slices
         )
-        if not known:
+        if not found:
             have = sorted({f"{column}: {level}" for levels in slices for column, level in levels.items()})
             field = "slices" if rule.slices is not None else "slice"
             problem = f"unknown slice {wanted}: this run has {', '.join(have[:8]) or 'none'}"
             policy.refuse(place, field, problem)
 
 
-def _check_contrast(policy: PolicyFile, place: int, audit: Audit) -> None:
+def _check_contrast(policy: PolicyFile, place: int, known: KnownNames) -> None:
     rule = policy.policy.rules[place]
-    contrasts = [contrast for contrast in audit.contrasts if contrast.metric == rule.metric]
+    contrasts = known.contrasts.get(rule.metric, frozenset())
     wanted = rule.contrast
-    if wanted and contrasts and not any(named(contrast.id, wanted) for contrast in contrasts):
-        have = ", ".join(sorted({contrast.id.rpartition("/")[2] for contrast in contrasts}))
+    if wanted and contrasts and not any(named(contrast, wanted) for contrast in contrasts):
+        have = ", ".join(sorted({contrast.rpartition("/")[2] for contrast in contrasts}))
         policy.refuse(place, "contrast", f"unknown contrast {wanted!r}: this run has {have}")

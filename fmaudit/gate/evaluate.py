@@ -21,6 +21,7 @@ from fmaudit.errors import ExecutionError, ExitCode
 from fmaudit.gate.cases import Case, cases, measurements, recorded, subjects
 from fmaudit.gate.checks import check_names
 from fmaudit.gate.finding import Finding, GateResult
+from fmaudit.gate.names import Questions, names_of
 from fmaudit.gate.policy import PolicyFile
 from fmaudit.gate.verdict import (
     Reading,
@@ -82,14 +83,19 @@ class _Tested:
     family: int = 1
 
 
-def evaluate(audit: Audit, policy: PolicyFile, evidence: Evidence) -> GateResult:
+def evaluate(
+    audit: Audit, policy: PolicyFile, evidence: Evidence, declared: Questions | None = None
+) -> GateResult:
     """Hold an audit against a policy that :func:`~fmaudit.gate.checks.check_policy` has accepted.
+
+    ``declared``: variants and data sets that probes have beside those of the run; a rule on
+    one that was not asked is inconclusive, on any other a mistake.
 
     Raises:
         UsageError: a subject, slice, variant, data set or contrast that nobody knows, with the line.
         ExecutionError: the rows are damaged, or are not those that the audit was computed from.
     """
-    check_names(policy, audit)
+    check_names(policy, names_of(audit).joined(declared or {}))
     drafts = [
         draft
         for place, rule in enumerate(policy.policy.rules)
@@ -125,7 +131,8 @@ def _drafts(audit: Audit, case: Case, evidence: Evidence) -> list[_Draft]:
     reason = f"{case.rule.metric} was not asked of {case.subject} in this run"
     if not subjects(audit, case.rule):
         reason = f"this run has no {case.rule.subject} model"
-    action = f"run the probe {case.rule.metric.partition('/')[0]} on {case.subject}"
+    data = f" with data set {case.rule.dataset}" if case.rule.dataset else ""
+    action = f"run the probe {case.rule.metric.partition('/')[0]}{data} on {case.subject}"
     return [_Draft(case, None, reading=Reading("inconclusive", reason, action), missing=True)]
 
 

@@ -49,12 +49,7 @@ def basis(claim: PlannedClaim, facts: PilotFacts | None, pilot: str) -> Basis | 
         sample, notes = _sample(claim, facts, source)
         if not change:
             return Basis(Aim("rate", truth.value, bounds), sample, (truth, *notes))
-        known = facts.spread if facts is not None else None
-        discordance = (
-            Assumption("discordance", DISCORDANCE, "assumed")
-            if known is None
-            else Assumption(f"discordance, upper {SAFETY:.0%} limit", known, source)
-        )
+        discordance = _discordance(claim, facts, source)
         spread = max(discordance.value, abs(truth.value), 1e-9)
         return Basis(Aim("change", truth.value, bounds, spread), sample, (truth, discordance, *notes))
     deviation = _deviation(claim, facts, pilot, change)
@@ -65,6 +60,20 @@ def basis(claim: PlannedClaim, facts: PilotFacts | None, pilot: str) -> Basis | 
         return Basis(aim, _sample_of_deviation(claim), (truth, deviation))
     sample, notes = _sample(claim, None, "")
     return Basis(aim, sample, (truth, deviation, *notes))
+
+
+def _discordance(claim: PlannedClaim, facts: PilotFacts | None, source: str) -> Assumption:
+    if facts is not None and facts.spread is not None:
+        # The last release is not in a pilot: its base stands in for it.
+        name = "discordance from base" if claim.kind == "release change" else "discordance"
+        return Assumption(f"{name}, upper {SAFETY:.0%} limit", facts.spread, source)
+    level = claim.rule.alternative.level
+    if level is None and claim.rule.max is not None and claim.rule.min is None:
+        level = claim.rule.max / 2
+    if level is not None and claim.contrast is None and 2 * level < DISCORDANCE:
+        # Two models with this rate cannot differ on more items.
+        return Assumption("discordance", 2 * level, "assumed from the level")
+    return Assumption("discordance", DISCORDANCE, "assumed")
 
 
 def _truth(claim: PlannedClaim, facts: PilotFacts | None, source: str) -> Assumption | str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
+from fmaudit.analysis.records import MAX_LEVELS
 from fmaudit.gate.cases import limits
 from fmaudit.gate.finding import Kind
+from fmaudit.gate.names import KnownNames
 from fmaudit.gate.policy_model import EVERY, Policy, Rule
 from fmaudit.gate.verdict import Limit
 from fmaudit.plan import PlannedMeasurement
-from fmaudit.probe import Contrast, Item, Metric, Rate
+from fmaudit.probe import Contrast, Item, Metric, Rate, Statistic
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,45 @@ def planned_claims(
     return [claim for rule in policy.rules for claim in _of_rule(rule, planned, models)]
 
 
+def planned_names(planned: Sequence[PlannedMeasurement], models: Sequence[Model]) -> KnownNames:
+    """The names that the run will have, as its policy may speak of them."""
+    slices: dict[str, list[Mapping[str, str]]] = {}
+    contrasts: dict[str, set[str]] = {}
+    for entry in planned:
+        own = [] if not entry.items else _one_column(entry)
+        for metric in entry.probe.metrics if entry.items else ():
+            whole = isinstance(metric, Statistic) and not metric.by_slice
+            slices.setdefault(f"{entry.probe.id}/{metric.id}", []).extend([{}, *([] if whole else own)])
+        for contrast in entry.probe.contrasts if entry.items else ():
+            if all({contrast.column: level} in own for level in (contrast.plus, contrast.minus)):
+                contrasts.setdefault(f"{entry.probe.id}/{contrast.metric}", set()).add(contrast.id)
+    probes = {entry.probe.id for entry in planned}
+    of = {name: [entry for entry in planned if entry.probe.id == name] for name in probes}
+    return KnownNames(
+        subjects=frozenset(model.id for model in models),
+        variants={name: frozenset(one.probe.variant for one in found) for name, found in of.items()},
+        datasets={
+            name: frozenset(one.dataset.id for one in found if one.dataset) for name, found in of.items()
+        },
+        slices={metric: tuple(found) for metric, found in slices.items()},
+        contrasts={metric: frozenset(found) for metric, found in contrasts.items()},
+    )
+
+
+def _one_column(entry: PlannedMeasurement) -> list[dict[str, str]]:
+    """Every slice that the audit will hold: one column at one of its levels, as the items asked have them."""
+    columns: dict[str, set[str]] = {}
+    for item in entry.items:
+        for column, level in item.slices.items():
+            columns.setdefault(column, set()).add(level)
+    return [
+        {column: level}
+        for column, levels in sorted(columns.items())
+        if 2 <= len(levels) <= MAX_LEVELS
+        for level in sorted(levels)
+    ]
+
+
 def _of_rule(
     rule: Rule, planned: Sequence[PlannedMeasurement], models: Sequence[Model]
 ) -> Iterator[PlannedClaim]:
@@ -151,11 +192,7 @@ def _metric(entry: PlannedMeasurement, rule: Rule) -> Metric | None:
 
 
 def _levels(entry: PlannedMeasurement, wanted: dict[str, str]) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = [{}]
-    for column, level in wanted.items():
-        levels = [level]
-        if level == EVERY:
-            every = (*entry.items, *entry.rest)
-            levels = sorted({item.slices[column] for item in every if column in item.slices}) or [level]
-        found = [slice_ | {column: one} for slice_ in found for one in levels]
-    return found
+    if EVERY not in wanted.values():
+        return [wanted]
+    found = [slice_ for slice_ in _one_column(entry) if set(slice_) == set(wanted)]
+    return found or [wanted]

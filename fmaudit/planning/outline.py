@@ -8,23 +8,13 @@ random weights, whose speed is that of any weights.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fmaudit.errors import SubjectError
 from fmaudit.subjects import LoadedSubject, LoadOptions
-from fmaudit.subjects.load import Kind
+from fmaudit.subjects.load import AUTO_CLASSES, Kind
 from fmaudit.subjects.quiet import first_line, quiet
-
-# As LoadedSubject.context_length counts, which would load the weights.
-from fmaudit.subjects.subject import _NO_LIMIT, _OFFSET_POSITIONS
-
-_CLASSES: Mapping[Kind, str] = {
-    "causal": "AutoModelForCausalLM",
-    "masked": "AutoModelForMaskedLM",
-    "classifier": "AutoModelForSequenceClassification",
-}
 
 
 @dataclass(frozen=True)
@@ -70,23 +60,28 @@ def outline(subject: LoadedSubject, options: LoadOptions) -> Outline:
 
         with quiet():
             config = transformers.AutoConfig.from_pretrained(str(files.root), **arguments)
-            model = _made(config, subject.kind, subject.dtype, options, "meta")
+        # A quantized checkpoint is timed as its plain architecture.
+        if hasattr(config, "quantization_config"):
+            del config.quantization_config
+        model = _made(config, subject.kind, subject.dtype, options, "meta")
+        layers = int(config.get_text_config().num_hidden_layers)
+        whole = _parameters(model)
+        rest = (
+            _parameters(_made(cut(config, layers - 1), subject.kind, subject.dtype, options, "meta"))
+            if layers > 1
+            else 0
+        )
     except Exception as error:  # the library raises many types for an unreadable configuration
         raise SubjectError(
             f"the architecture of {subject.name!r} cannot be laid out "
             f"({type(error).__name__}: {first_line(error)}); check its config.json"
         ) from None
-    layers = int(config.get_text_config().num_hidden_layers)
-    whole = sum(parameter.numel() for parameter in model.parameters())
-    shorter = _made(cut(config, layers - 1), subject.kind, subject.dtype, options, "meta") if layers > 1 else None
-    rest = sum(p.numel() for p in shorter.parameters()) if shorter is not None else 0
     return Outline(config, subject.kind, subject.dtype, whole, whole - rest, layers, model)
 
 
 def shallow(found: Outline, layers: int, device: str, options: LoadOptions) -> Any:
     """The architecture with so many layers and random weights, ready to be asked."""
-    with quiet():
-        model = _made(cut(found.config, layers), found.kind, found.dtype, options, device)
+    model = _made(cut(found.config, layers), found.kind, found.dtype, options, device)
     model.eval()
     model.requires_grad_(False)
     return model
@@ -103,20 +98,15 @@ def cut(config: Any, layers: int) -> Any:
     return shorter
 
 
-def context_length(found: Outline, tokenizer: Any) -> int:
-    """Tokens the model can hold."""
-    length = getattr(found.text, "max_position_embeddings", None) or _NO_LIMIT
-    if str(found.text.model_type).startswith(_OFFSET_POSITIONS):
-        length -= (found.text.pad_token_id or 0) + 1
-    declared = tokenizer.model_max_length
-    return int(min(length, declared if 0 < declared < _NO_LIMIT else _NO_LIMIT))
+def _parameters(model: Any) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _made(config: Any, kind: Kind, dtype: str, options: LoadOptions, device: str) -> Any:
     import torch
     import transformers
 
-    auto = getattr(transformers, _CLASSES[kind])
+    auto = getattr(transformers, AUTO_CLASSES[kind])
     with quiet(), torch.device(device):
         return auto.from_config(
             config, dtype=getattr(torch, dtype), trust_remote_code=options.allow_remote_code

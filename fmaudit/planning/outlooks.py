@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fmaudit.analysis.sequences import CROSSED, NO_BOUNDS, NO_CONTRAST, NO_STATISTIC
 from fmaudit.gate.policy_model import Defaults, Policy
 from fmaudit.gate.verdict import two_sided
 from fmaudit.planning.assumptions import Assumption, Basis, basis
 from fmaudit.planning.claims import Model, PlannedClaim
-from fmaudit.planning.pilot import Pilot
+from fmaudit.planning.pilot import Pilot, worst_of
 from fmaudit.probe import Statistic
 from fmaudit.statistics.outlook import Outlook
 from fmaudit.statistics.proposals import proposed_items
 from fmaudit.statistics.sizing import share_of_power
 
 DETECTED = 0.8
+_HALVINGS = 12
 NO_WORDS = "an inheritance verdict has no number of items: it takes good references and decided rates"
 
 
@@ -87,8 +88,10 @@ def _prospect(
         return Prospect(claim, warnings=(f"{none}: the rule will be inconclusive",))
     if not claim.asked:
         return Prospect(claim, warnings=("the run asks no item of it: the rule will be inconclusive",))
-    model = claim.models[0]
-    facts = pilot.facts(claim, model, roles.get(model, "adapted")) if pilot is not None else None
+    facts = None
+    if pilot is not None:
+        own = [pilot.facts(claim, model, roles.get(model, "adapted")) for model in claim.models]
+        facts = worst_of([one for one in own if one is not None], claim.limit.min, claim.limit.max)
     found = basis(claim, facts, pilot.name if pilot is not None else "")
     if isinstance(found, str):
         return Prospect(claim, known=False, warnings=(found,))
@@ -117,7 +120,6 @@ def _judged(defaults: Defaults, claim: PlannedClaim, found: Basis, together: int
     reference = bound if claim.kind in ("level", "contrast") else 0.0
     correction = together if defaults.multiplicity == "holm" else 1
     failing = 1 - 2 * (1 - defaults.confidence) / (correction * claim.limit.sides)
-    room = outlook.room(bound, level, power=power, upper=upward)
     beyond = outlook.detectable(bound, failing, power=DETECTED, upward=upward)
     sign = 1.0 if upward else -1.0
     needed = proposed_items(
@@ -131,18 +133,41 @@ def _judged(defaults: Defaults, claim: PlannedClaim, found: Basis, together: int
     )
     whole = Outlook(aim, found.sample, claim.available, defaults.form)
     enough = needed is not None and needed <= claim.available
+    least = claim.rule.min_n or defaults.min_n
+    can_pass = claim.asked >= least and not (claim.entry is not None and claim.entry.partial)
     prospect = Prospect(
         claim,
         found.assumptions,
         detectable=outlook.detectable(reference, level, power=DETECTED, upward=upward),
-        passes_to=None if room is None else bound - sign * room,
+        passes_to=_passes_to(outlook, level, power) if can_pass else None,
         fails_from=None if beyond is None else bound + sign * beyond,
-        chance=outlook.passes(level),
+        chance=outlook.passes(level) if can_pass else 0.0,
         needed=needed,
         run_items=claim.run_items(needed) if enough and needed is not None else None,
         reachable=None if enough else whole.nearest_bound(level, power=power, upper=upward),
     )
     return _warned(prospect, defaults)
+
+
+def _passes_to(outlook: Outlook, level: float, power: float) -> float | None:
+    """The true value nearest to the limit (the upper of two) with which the claim passes."""
+    low, high = outlook.aim.bounds
+    if low is None or high is None:
+        bound = high if high is not None else low
+        assert bound is not None
+        room = outlook.room(bound, level, power=power, upper=high is not None)
+        return None if room is None else bound - room if high is not None else bound + room
+
+    def enough(truth: float) -> bool:
+        return replace(outlook, aim=replace(outlook.aim, truth=truth)).passes(level) >= power
+
+    inner, outer = (low + high) / 2, high
+    if not enough(inner):
+        return None
+    for _ in range(_HALVINGS):
+        middle = (inner + outer) / 2
+        inner, outer = (middle, outer) if enough(middle) else (inner, middle)
+    return inner
 
 
 def _warned(found: Prospect, defaults: Defaults) -> Prospect:

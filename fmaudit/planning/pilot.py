@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -41,6 +42,25 @@ class PilotFacts:
     spread: float | None
     icc: Mapping[str, float]
     items: int
+
+
+def worst_of(facts: Sequence[PilotFacts], low: float | None, high: float | None) -> PilotFacts | None:
+    """The facts of several models as one: the widest spread, and the value nearest to a limit."""
+    if not facts:
+        return None
+
+    def room(value: float) -> float:
+        return min(inf if high is None else high - value, inf if low is None else value - low)
+
+    values = [one.value for one in facts if one.value is not None]
+    spreads = [one.spread for one in facts if one.spread is not None]
+    factors = {factor for one in facts for factor in one.icc}
+    return PilotFacts(
+        value=min(values, key=room) if values else None,
+        spread=max(spreads) if spreads else None,
+        icc={factor: max(one.icc[factor] for one in facts if factor in one.icc) for factor in factors},
+        items=min(one.items for one in facts),
+    )
 
 
 class Pilot:

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fmaudit.gate.checks import check_policy
+from fmaudit.gate.checks import check_names, check_policy
 from fmaudit.gate.policy import PolicyFile, load_policy
-from fmaudit.planning.claims import Model, planned_claims
+from fmaudit.planning.claims import Model, PlannedClaim, planned_claims, planned_names
+from fmaudit.planning.costs import RunCosts, run_costs
+from fmaudit.planning.costs_text import cost_lines
 from fmaudit.planning.outlooks import Prospect, blocking_findings, prospects
 from fmaudit.planning.pilot import Pilot
 from fmaudit.planning.policy_text import plain_prospects, prospect_lines, summary_line
-from fmaudit.plugins import metric_directions
+from fmaudit.plugins import declared_questions, metric_directions
 from fmaudit.report.plain_table import wrapped
 from fmaudit.running.choices import planned_measurements
-from fmaudit.running.options import Progress, RunOptions
+from fmaudit.running.options import Progress, RunOptions, token_budget_of
 from fmaudit.running.parties import can_answer, open_parties
 from fmaudit.subjects import LoadOptions
 
@@ -39,13 +41,14 @@ class PlanRequest:
 class WholePlan:
     """What was found; ``policy`` is None where none was given."""
 
+    costs: RunCosts
     policy: PolicyFile | None
     prospects: tuple[Prospect, ...]
     blocking: int
 
     def plain(self) -> dict[str, Any]:
         """As plain data."""
-        found: dict[str, Any] = {"schema": SCHEMA}
+        found: dict[str, Any] = {"schema": SCHEMA, "costs": self.costs.plain()}
         if self.policy is not None:
             found |= plain_prospects(self.policy, self.prospects, self.blocking)
         return found
@@ -67,23 +70,31 @@ def plan_of(request: PlanRequest, progress: Progress) -> WholePlan:
     load = LoadOptions(options.device, options.dtype, options.allow_pickle, options.allow_remote_code)
     progress.say("checking the models' files")
     parties = open_parties(request.base, request.adapted, request.references, load)
-    if policy is None:
-        return WholePlan(None, (), 0)
     models = [
         Model(party.id, party.role, frozenset(entry.key for entry in planned if can_answer(party, entry)))
         for party in parties
     ]
-    claims = planned_claims(policy.policy, planned, models)
+    claims: list[PlannedClaim] = []
+    if policy is not None:
+        check_names(policy, planned_names(planned, models).joined(declared_questions()))
+        claims = planned_claims(policy.policy, planned, models)
+    budget = options.token_budget or token_budget_of(load.resolve_device())
+    costs = run_costs(
+        parties, planned, options, load, budget, timing_seconds=request.timing_seconds, say=progress.say
+    )
+    if policy is None:
+        return WholePlan(costs, None, (), 0)
     progress.start("power of the rules", len(claims))
     found = prospects(policy.policy, claims, models, pilot, progress.advance)
     progress.finish()
-    return WholePlan(policy, tuple(found), blocking_findings(claims))
+    return WholePlan(costs, policy, tuple(found), blocking_findings(claims))
 
 
 def plan_lines(found: WholePlan, width: int) -> list[str]:
     """The plan as text."""
+    costs = [*cost_lines(found.costs, width), ""]
     if found.policy is None:
         note = "No policy was given (--policy): what the run could decide is not known."
-        return [wrapped(note, width)]
-    lines = prospect_lines(found.policy, found.prospects, found.blocking, width)
+        return [*costs, wrapped(note, width)]
+    lines = costs + prospect_lines(found.policy, found.prospects, found.blocking, width)
     return [*lines, "", wrapped(summary_line(found.prospects), width)]

@@ -23,7 +23,7 @@ class Batch:
         rows: Rows computed together.
         length: Tokens of a padded row, the generated ones included.
         generated: Tokens generated a row, at most.
-        asks: What asks for it, for repeating it.
+        asks: What it answers, for repeating it; equal requests are computed once.
     """
 
     kind: str
@@ -62,12 +62,9 @@ class Workload:
 
     @property
     def texts(self) -> int:
-        """Texts an instrument would score: one a sample."""
+        """Texts that are generated, one a sample."""
         return sum(
-            ask.request.n
-            for batch in self.batches
-            for ask in batch.asks
-            if isinstance(ask.request, Generate)
+            ask.request.n for batch in self.batches for ask in batch.asks if isinstance(ask.request, Generate)
         )
 
 
@@ -97,7 +94,7 @@ def _counted(engine: TransformersEngine, items: int, blocks: Sequence[Sequence[A
     unaskable = read = generated = 0
     for asks in blocks:
         kinds.update(type(ask.request).__name__.lower() for ask in asks)
-        failures, planned = engine._plan(asks)
+        failures, planned = engine.prepared(asks)
         unaskable += len(failures)
         for leaders, group, jobs in planned:
             own = [jobs[leader] for leader in leaders]

@@ -19,12 +19,11 @@ from fmaudit.running.descent import lineages
 from fmaudit.running.environment import environment, now, tool
 from fmaudit.running.extension import extend
 from fmaudit.running.measure import MeasurementLog, Target, measure, pending_blocks
-from fmaudit.running.options import Progress, RunOptions
+from fmaudit.running.options import Progress, RunOptions, token_budget_of
 from fmaudit.running.parties import ANSWERS, Party, asked_kinds, can_answer, checked, open_parties, to_record
 from fmaudit.subjects import LoadOptions
 
 RUN_SCHEMA = "fmaudit/run/1"
-_BUDGET = {"cuda": 65536, "cpu": 2048}
 
 
 @dataclass
@@ -105,7 +104,7 @@ def _plan(
         "dtype": load.resolve_dtype(),
         "limit": options.limit,
         "seed": options.seed,
-        "token_budget": options.token_budget or _BUDGET[device.partition(":")[0]],
+        "token_budget": options.token_budget or token_budget_of(device),
     }
 
 

@@ -47,6 +47,11 @@ class RunOptions:
     context: Path | None = None
 
 
+def token_budget_of(device: str) -> int:
+    """Padded tokens a batch may hold on a device where nobody chose."""
+    return {"cuda": 65536, "cpu": 2048}[device.partition(":")[0]]
+
+
 class Progress(Protocol):
     """Told what is going on, so that a person can see rate and time left."""
 

@@ -25,7 +25,7 @@ _HEADS: tuple[tuple[str, Kind], ...] = (
     ("ForMaskedLM", "masked"),
     ("ForSequenceClassification", "classifier"),
 )
-_AUTO_CLASSES: Mapping[Kind, str] = {
+AUTO_CLASSES: Mapping[Kind, str] = {
     "causal": "AutoModelForCausalLM",
     "masked": "AutoModelForMaskedLM",
     "classifier": "AutoModelForSequenceClassification",
@@ -106,7 +106,7 @@ def load_model(files: SubjectFiles, options: LoadOptions) -> tuple[Any, list[str
     import torch
     import transformers
 
-    auto_class = getattr(transformers, _AUTO_CLASSES[model_kind(files)])
+    auto_class = getattr(transformers, AUTO_CLASSES[model_kind(files)])
     arguments: dict[str, Any] = {
         "dtype": getattr(torch, options.resolve_dtype()),
         "local_files_only": True,

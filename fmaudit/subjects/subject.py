@@ -110,12 +110,7 @@ class LoadedSubject:
     @cached_property
     def context_length(self) -> int:
         """Tokens the model can hold."""
-        config = self.model.config.get_text_config()
-        length = getattr(config, "max_position_embeddings", None) or _NO_LIMIT
-        if str(config.model_type).startswith(_OFFSET_POSITIONS):
-            length -= (config.pad_token_id or 0) + 1
-        declared = self.tokenizer.model_max_length
-        return int(min(length, declared if 0 < declared < _NO_LIMIT else _NO_LIMIT))
+        return context_length(self.model.config, self.tokenizer)
 
     @cached_property
     def eos_ids(self) -> tuple[int, ...]:
@@ -137,6 +132,16 @@ class LoadedSubject:
     def pad_id(self) -> int:
         """A valid id for padding, always masked."""
         return next((int(v) for v in (self.tokenizer.pad_token_id, *self.eos_ids) if v is not None), 0)
+
+
+def context_length(config: Any, tokenizer: Any) -> int:
+    """Tokens that a model of this configuration can hold, with this tokenizer."""
+    text = config.get_text_config()
+    length = getattr(text, "max_position_embeddings", None) or _NO_LIMIT
+    if str(text.model_type).startswith(_OFFSET_POSITIONS):
+        length -= (text.pad_token_id or 0) + 1
+    declared = tokenizer.model_max_length
+    return int(min(length, declared if 0 < declared < _NO_LIMIT else _NO_LIMIT))
 
 
 class SharedModel:

@@ -139,3 +139,11 @@ def test_bad_requests_are_one_line_with_exit_code_two(command, tmp_path, policy)
         done = run_command("plan", *arguments, "--no-timing")
         assert done.code == 2, (arguments, done.err)
         assert words in done.complaint
+
+
+def test_a_rule_on_data_that_was_not_asked_is_inconclusive_not_a_mistake(pilot):
+    done = run_command("gate", pilot, "--policy", "release", "--other-policy", "--no-report", "--json")
+    assert done.code == 3, done.err
+    found = {finding["rule"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert found["members-not-reproduced"]["missing"]
+    assert "run the probe memorization.extraction" in found["members-not-reproduced"]["action"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmaudit.planning.claims import planned_claims
+from fmaudit.errors import UsageError
+from fmaudit.gate.checks import check_names
+from fmaudit.gate.policy import parse_policy
+from fmaudit.planning.claims import planned_claims, planned_names
 from fmaudit.planning.outlooks import blocking_findings
 from tests.planning.planned import entry, models, policy
 
@@ -66,3 +70,40 @@ def test_what_is_not_measured_says_what_to_do():
         assert words in claim.reason
         assert claim.entry is None
         assert claim.asked == claim.available == 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("slice: {category: '*'}", "unknown slice"),
+        ("slice: {group: nobody}", "unknown slice"),
+        ("slice: {group: '*', other: '*'}", "unknown slice"),
+        ("contrast: gulf", "unknown contrast"),
+        ("variant: pll", "unknown variant"),
+        ("dataset: elsewhere", "unknown dataset"),
+        ("subject: nobody", "unknown subject"),
+    ],
+)
+def test_names_that_the_gate_will_refuse_are_refused_beforehand(rule, words):
+    lines = [
+        "schema: fmaudit/policy/1",
+        "id: a",
+        "rules:",
+        f"  - {{id: a, metric: toy.plan/rate, max: 1, {rule}}}",
+    ]
+    planned = [entry(20)]
+    with pytest.raises(UsageError, match=rf"line 4.*{words}"):
+        check_names(parse_policy("\n".join(lines)), planned_names(planned, models(*planned)))
+
+
+def test_names_that_the_run_has_or_a_probe_declares_are_accepted():
+    planned = [entry(20)]
+    known = planned_names(planned, models(*planned))
+    rule = "  - {id: a, metric: toy.plan/rate, max: 1, RULE}"
+    for own in ("slice: {group: '*'}", "contrast: gap", "dataset: toy", "subject: other"):
+        lines = ["schema: fmaudit/policy/1", "id: a", "rules:", rule.replace("RULE", own)]
+        check_names(parse_policy("\n".join(lines)), known)
+    declared = known.joined({"toy.plan": (frozenset({"pll"}), frozenset({"elsewhere"}))})
+    for own in ("variant: pll", "dataset: elsewhere"):
+        lines = ["schema: fmaudit/policy/1", "id: a", "rules:", rule.replace("RULE", own)]
+        check_names(parse_policy("\n".join(lines)), declared)

@@ -128,6 +128,27 @@ def test_data_that_cannot_give_it_is_called_so_with_what_it_can_show():
 def test_a_cut_run_never_passes_and_says_so():
     (found,) = outlook("id: a, metric: toy.plan/rate, max: 0.2", entry(400, limit=50))
     assert any("never passes" in warning for warning in found.warnings)
+    assert found.chance == 0
+    assert found.passes_to is None
+    assert found.fails_from is not None
+    (few,) = outlook("id: a, metric: toy.plan/rate, max: 0.9", entry(20))
+    assert (few.chance, few.passes_to) == (0, None)
+
+
+def test_a_two_sided_margin_passes_inside_both_of_its_limits():
+    rule = "id: a, metric: toy.plan/rate, direction: target, vs_base: {max_increase: M, max_decrease: M}"
+    (wide,) = outlook(rule.replace("M", "0.2"), entry(400))
+    assert 0 < wide.passes_to < 0.2
+    (narrow,) = outlook(rule.replace("M", "0.05"), entry(400))
+    assert narrow.passes_to is None
+    assert narrow.chance < 0.9
+
+
+def test_assumed_discordance_fits_the_assumed_level():
+    rule = "id: a, metric: toy.plan/rate, max: 0.05, vs_base: {max_increase: 0.02}"
+    change = outlook(rule, entry(400))[1]
+    stated = {one.name: (one.value, one.source) for one in change.assumptions}
+    assert stated["discordance"] == (0.05, "assumed from the level")
 
 
 @pytest.mark.parametrize(
