@@ -370,8 +370,8 @@ Written by `python -m benchmarks.studies.gate docs/studies/gate.md` (seed {seed}
 cores). Each release is a set of simulated rows of base and adapted model; the gate itself reads them and
 decides, at one-sided confidence {confidence:g}. A rate may be at most {limit:g}, the change of a paired rate
 at most {margin:g} (discordance {discordance:g}). At the *alternative* rates are {good:g} and changes 0;
-`n` is what `fmaudit plan` proposes for power {power:g} there, all gated metrics together. *One beyond*: the first
-metric lies .05 beyond its limit. In the anytime form the gate looks after a quarter, a half, three quarters
+`n` is what `fmaudit plan` proposes for power {power:g} there, all gated metrics together. *One beyond*: the
+first metric lies .05 beyond its limit. In the anytime form the gate looks after a quarter, a half, three quarters
 and all of the items; a look before the last can fail and never passes. `± MC`: the larger Monte Carlo
 standard error of the two shares.
 
