@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ _NOT_PLANNED = ("output", "context", "as_json")
 
 def _options_of_run(function: Any) -> Any:
     """The models, probes, data and device as ``fmaudit run`` takes them."""
-    function.__click_params__ = [
-        *reversed([p for p in run_command.command.params if p.name not in _NOT_PLANNED]),
-        *getattr(function, "__click_params__", []),
-    ]
+    own = [copy(p) for p in run_command.command.params if p.name not in _NOT_PLANNED]
+    for parameter in own:
+        if isinstance(parameter, click.Option) and parameter.name == "policy":
+            parameter.help = "A policy file, YAML, or a shipped one: release, strict, exploratory."
+    function.__click_params__ = [*getattr(function, "__click_params__", []), *reversed(own)]
     return function
 
 
