@@ -372,8 +372,8 @@ decides, at one-sided confidence {confidence:g}. A rate may be at most {limit:g}
 at most {margin:g} (discordance {discordance:g}). At the *alternative* rates are {good:g} and changes 0;
 `n` is what `fmaudit plan` proposes for power {power:g} there, all gated metrics together. *One beyond*: the
 first metric lies .05 beyond its limit. In the anytime form the gate looks after a quarter, a half, three
-quarters and all of the items; a look before the last can fail and never passes. `± MC`: the larger Monte Carlo
-standard error of the two shares.
+quarters and all of the items; a look before the last can fail and never passes. `± MC`: the larger
+Monte Carlo standard error of the two shares.
 
 What the tests hold (`tests/gate/test_gate_study.py`): where a metric is at or beyond its limit the gate
 passes in at most 5 %; where all are at or inside it fails in at most 5 %; at the alternative with the
