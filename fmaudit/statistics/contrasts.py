@@ -143,14 +143,14 @@ def _bounded(values: Floats) -> bool:
 def _separate(interval: Interval, rows: Design, group: Bools, draws: int, seed: int, test: str) -> Interval:
     """The interval with the limits that the two groups' own intervals give."""
     ends: list[tuple[float, float, float]] = []
-    method = ""
+    methods: list[str] = []
     for mask in (group, ~group):
         part = subset(rows, mask)
         values = part.columns[0]
         if _bounded(rows.columns[0]):
             share = rate_spread(part, values, interval.level, draws, seed)
             ends.append((share.value, share.lower, share.upper))
-            method = share.method
+            methods.append(share.method)
             continue
         found = signed_mean(part, mean_terms(part, values), "mean", interval.level, draws, seed)
         if found.value is None or found.lower is None or found.upper is None:
@@ -158,7 +158,7 @@ def _separate(interval: Interval, rows: Design, group: Bools, draws: int, seed: 
             without = replace(interval, lower=None, upper=None, seed=seed)
             return replace(without, method=test, conclusive=False, reason=reason)
         ends.append((found.value, found.lower, found.upper))
-        method = found.method
+        methods.append(found.method)
     lower, upper = square_and_add(ends[0], ends[1])
     conclusive, reason = rows.verdict()
     half_width = (upper - lower) / 2
@@ -168,7 +168,7 @@ def _separate(interval: Interval, rows: Design, group: Bools, draws: int, seed: 
         upper=max(upper, interval.value or 0.0),
         se=interval.se or half_width / critical(interval.level) or interval.se,
         seed=seed,
-        method=f"square-and-add of {method}; {test}",
+        method=f"square-and-add of {' and '.join(dict.fromkeys(methods))}; {test}",
         conclusive=conclusive,
         reason=reason if half_width else interval.reason,
     )

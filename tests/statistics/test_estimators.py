@@ -96,6 +96,16 @@ def test_a_higher_level_never_narrows(table):
             assert b.upper >= a.upper - 1e-9
 
 
+def test_the_methods_of_both_groups_are_named():
+    values = np.zeros(53)
+    values[[0, 2, 4, 6, 1]] = [1.0, 1.0, 1.0, 1.0, 2.0]
+    group = np.arange(53) % 2 == 0
+    found = contrast(values, group, ~group, level=0.8, draws=DRAWS)
+    assert found.method.startswith(
+        "square-and-add of item bootstrap-t and item jackknife error, t interval; "
+    )
+
+
 @given(tables())
 @settings(max_examples=30, deadline=None)
 def test_row_order_changes_nothing(table):
