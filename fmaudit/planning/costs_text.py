@@ -51,7 +51,8 @@ def duration(seconds: float) -> str:
 
 def _time(costs: RunCosts) -> str:
     if costs.seconds is None or costs.seconds_range is None:
-        return "Time: not known (it was not measured, or a model cannot be laid out)."
+        unknown = [one.subject for one in costs.subjects if one.note]
+        return f"Time: not known, see the warning on {unknown[0]}." if unknown else "Time: not measured."
     low, high = costs.seconds_range
     steps = "; ".join(f"{name} {duration(seconds)}" for name, seconds in costs.steps)
     return (

@@ -116,6 +116,8 @@ def _texts(found: Prospect) -> list[str]:
     texts = [f"{claim.kind} of {what}{place}, {limit}: {', '.join(claim.models)}"]
     if found.chance is not None:
         texts += _figures(found)
+    if claim.kind == "release change":
+        texts.append("the gate decides it only with the last release: fmaudit gate RUN --baseline DIR")
     if found.assumptions:
         texts.append(f"rests on {'; '.join(_assumption(one) for one in found.assumptions)}")
     return texts + [f"WARNING: {note}" for note in found.warnings]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fmaudit.gate.policy import parse_policy
 from fmaudit.planning.claims import planned_claims
+from fmaudit.planning.costs import RunCosts, SubjectCost
+from fmaudit.planning.costs_text import cost_lines
 from fmaudit.planning.outlooks import blocking_findings, prospects
 from fmaudit.planning.policy_text import plain_prospects, prospect_lines, summary_line
 from tests.planning.planned import entry, models
@@ -64,6 +68,22 @@ def test_plain_data_holds_what_the_text_says():
     assert enough["assumptions"][0] == {"name": "true value", "value": 0.02, "source": "policy"}
     assert unknown["needed"] is None
     assert unknown["warnings"]
+
+
+def test_a_margin_to_the_last_release_says_what_the_gate_wants():
+    texts = [
+        " ".join(prospect_lines(*shown, 100))
+        for shown in (found("id: a, metric: toy.plan/rate, vs_release: {max_increase: 0.2}"), found(ENOUGH))
+    ]
+    assert ["--baseline DIR" in text for text in texts] == [True, False]
+
+
+def test_the_time_says_why_it_is_not_known():
+    subject = SubjectCost("base", "base", None, None)
+    costs = RunCosts((), (subject,), (), None, None, ())
+    assert "Time: not measured." in cost_lines(costs, 100)
+    strange = replace(costs, subjects=(replace(subject, note="its architecture cannot be laid out"),))
+    assert "Time: not known, see the warning on base." in cost_lines(strange, 100)
 
 
 def test_names_cannot_write_escape_sequences():
