@@ -139,7 +139,7 @@ def test_without_timing_no_time_is_said(costs):
     assert costs.seconds is None
     assert costs.seconds_range is None
     assert {one.seconds for one in costs.measurements} == {None}
-    assert "not known" in "\n".join(cost_lines(costs, 100))
+    assert "Time: not measured." in "\n".join(cost_lines(costs, 100))
 
 
 def test_a_timed_plan_adds_up(timed):
