@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint, entry_points
@@ -28,6 +28,15 @@ class ProbeEntry:
     distribution: str
     version: str
     broken_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class DeclaredNames:
+    """What a probe may be asked, of which a run asks some; ``contrasts``: by metric (``probe/metric``)."""
+
+    variants: frozenset[str]
+    datasets: frozenset[str]
+    contrasts: Mapping[str, frozenset[str]]
 
 
 def list_probes(check: bool = False) -> list[ProbeEntry]:
@@ -62,14 +71,20 @@ def metric_directions() -> dict[str, Direction]:
     }
 
 
-def declared_questions() -> dict[str, tuple[frozenset[str], frozenset[str]]]:
-    """Variants and data sets of every installed probe that can be used, by its id."""
+def declared_names() -> dict[str, DeclaredNames]:
+    """What every installed probe that can be used may be asked, by its id."""
     found = {}
     for entry in list_probes(check=True):
         if entry.broken_reason is None:
             own = expand(load_probe(entry.id))
-            datasets = {name for probe in own for name in probe.datasets_of(probe.variant)}
-            found[entry.id] = frozenset(probe.variant for probe in own), frozenset(datasets)
+            contrasts: dict[str, set[str]] = {f"{entry.id}/{one.id}": set() for p in own for one in p.metrics}
+            for contrast in (one for probe in own for one in probe.contrasts):
+                contrasts[f"{entry.id}/{contrast.metric}"].add(contrast.id)
+            found[entry.id] = DeclaredNames(
+                variants=frozenset(probe.variant for probe in own),
+                datasets=frozenset(name for probe in own for name in probe.datasets_of(probe.variant)),
+                contrasts={metric: frozenset(ids) for metric, ids in contrasts.items()},
+            )
     return found
 
 

@@ -113,8 +113,8 @@ def _check_slices(policy: PolicyFile, place: int, known: KnownNames) -> None:
 
 def _check_contrast(policy: PolicyFile, place: int, known: KnownNames) -> None:
     rule = policy.policy.rules[place]
-    contrasts = known.contrasts.get(rule.metric, frozenset())
+    contrasts = known.contrasts.get(rule.metric)
     wanted = rule.contrast
-    if wanted and contrasts and not any(named(contrast, wanted) for contrast in contrasts):
-        have = ", ".join(sorted({contrast.rpartition("/")[2] for contrast in contrasts}))
-        policy.refuse(place, "contrast", f"unknown contrast {wanted!r}: this run has {have}")
+    if wanted and contrasts is not None and not any(named(contrast, wanted) for contrast in contrasts):
+        have = ", ".join(sorted({contrast.rpartition("/")[2] for contrast in contrasts})) or "none"
+        policy.refuse(place, "contrast", f"unknown contrast {wanted!r}: {rule.metric} has {have}")

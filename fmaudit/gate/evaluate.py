@@ -11,7 +11,7 @@ correction (Berger 1982); failing needs any one, so it does (Holm 1979).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isclose
 from typing import Protocol
@@ -21,7 +21,7 @@ from fmaudit.errors import ExecutionError, ExitCode
 from fmaudit.gate.cases import Case, cases, measurements, recorded, subjects
 from fmaudit.gate.checks import check_names
 from fmaudit.gate.finding import Finding, GateResult
-from fmaudit.gate.names import Questions, names_of
+from fmaudit.gate.names import names_of
 from fmaudit.gate.policy import PolicyFile
 from fmaudit.gate.verdict import (
     Reading,
@@ -32,6 +32,7 @@ from fmaudit.gate.verdict import (
     passes,
     two_sided,
 )
+from fmaudit.plugins import DeclaredNames
 from fmaudit.schema import Audit, Comparison, Measurement, Numbers
 
 _PLAIN = ("state", "n", "conclusive", "clusters")
@@ -84,12 +85,12 @@ class _Tested:
 
 
 def evaluate(
-    audit: Audit, policy: PolicyFile, evidence: Evidence, declared: Questions | None = None
+    audit: Audit, policy: PolicyFile, evidence: Evidence, declared: Mapping[str, DeclaredNames] | None = None
 ) -> GateResult:
     """Hold an audit against a policy that :func:`~fmaudit.gate.checks.check_policy` has accepted.
 
-    ``declared``: variants and data sets that probes have beside those of the run; a rule on
-    one that was not asked is inconclusive, on any other a mistake.
+    ``declared``: what probes may be asked beside what the run asked, by probe; a rule on
+    that is inconclusive, on anything else a mistake.
 
     Raises:
         UsageError: a subject, slice, variant, data set or contrast that nobody knows, with the line.

@@ -20,7 +20,7 @@ from fmaudit.gate.outcome import Circumstances, gate_file, outcome, write_outcom
 from fmaudit.gate.policy import PolicyFile, load_policy
 from fmaudit.gate.run_evidence import RunEvidence, check_audit, check_manifest
 from fmaudit.gate.waivers import WaiverFile, apply_waivers, load_waivers
-from fmaudit.plugins import declared_questions, metric_directions
+from fmaudit.plugins import declared_names, metric_directions
 from fmaudit.schema import Audit, read_audit
 
 
@@ -66,7 +66,7 @@ def gate_run(
     _check_form(state, policy, run)
     seed = int(state["plan"]["seed"])
     evidence = RunEvidence(directory, audit, policy.policy.defaults.form, seed, baseline)
-    result = evaluate(audit, _applicable(policy, options), evidence, declared_questions())
+    result = evaluate(audit, _applicable(policy, options), evidence, declared_names())
     result = replace(result, policy=policy.policy)
     result, used = _waived(audit, policy, result, waivers, now or datetime.now(UTC))
     looks = int(state.get("looks", 0)) + 1

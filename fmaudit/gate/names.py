@@ -5,29 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from fmaudit.plugins import DeclaredNames
 from fmaudit.schema import Audit
 
 Levels = Mapping[str, str]
-Questions = Mapping[str, tuple[frozenset[str], frozenset[str]]]
-"""Variants and data sets by probe."""
+Names = Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
 class KnownNames:
-    """``variants`` and ``datasets`` by probe; ``slices`` and ``contrasts`` (ids or names) by metric."""
+    """``variants`` and ``datasets`` by probe; ``slices`` and ``contrasts`` (ids or names) by metric.
+
+    A metric that ``contrasts`` lacks may have any.
+    """
 
     subjects: frozenset[str]
-    variants: Mapping[str, frozenset[str]]
-    datasets: Mapping[str, frozenset[str]]
+    variants: Names
+    datasets: Names
     slices: Mapping[str, tuple[Levels, ...]]
-    contrasts: Mapping[str, frozenset[str]]
+    contrasts: Names
 
-    def joined(self, declared: Questions) -> KnownNames:
-        """With the variants and data sets that probes declare: a rule on one of them is no mistake."""
-        none: frozenset[str] = frozenset()
-        variants = {name: own | declared.get(name, (none, none))[0] for name, own in self.variants.items()}
-        datasets = {name: own | declared.get(name, (none, none))[1] for name, own in self.datasets.items()}
-        return replace(self, variants=variants, datasets=datasets)
+    def joined(self, declared: Mapping[str, DeclaredNames]) -> KnownNames:
+        """With what probes declare, by probe: a rule on that is no mistake where the run did not ask it."""
+        asked = {name: declared[name] for name in self.variants if name in declared}
+        own = {metric: ids for names in declared.values() for metric, ids in names.contrasts.items()}
+        return replace(
+            self,
+            variants=_united(self.variants, {name: names.variants for name, names in asked.items()}),
+            datasets=_united(self.datasets, {name: names.datasets for name, names in asked.items()}),
+            contrasts=_united(self.contrasts, own),
+        )
+
+
+def _united(own: Names, others: Names) -> Names:
+    none: frozenset[str] = frozenset()
+    return {key: own.get(key, none) | others.get(key, none) for key in {*own, *others}}
 
 
 def names_of(audit: Audit) -> KnownNames:

@@ -59,7 +59,7 @@ class Requirements:
 
 def two_sided(confidence: float) -> float:
     """The level of the two-sided interval whose each limit holds with a one-sided confidence."""
-    return 2 * confidence - 1
+    return round(2 * confidence - 1, 12)
 
 
 def obstacle(number: Numbers, needs: Requirements) -> Reading | None:

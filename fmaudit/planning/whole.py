@@ -15,7 +15,7 @@ from fmaudit.planning.costs_text import cost_lines
 from fmaudit.planning.outlooks import Prospect, blocking_findings, prospects
 from fmaudit.planning.pilot import Pilot
 from fmaudit.planning.policy_text import plain_prospects, prospect_lines, summary_line
-from fmaudit.plugins import declared_questions, metric_directions
+from fmaudit.plugins import declared_names, metric_directions
 from fmaudit.report.plain_table import wrapped
 from fmaudit.running.choices import planned_measurements
 from fmaudit.running.options import Progress, RunOptions, token_budget_of
@@ -76,7 +76,7 @@ def plan_of(request: PlanRequest, progress: Progress) -> WholePlan:
     ]
     claims: list[PlannedClaim] = []
     if policy is not None:
-        check_names(policy, planned_names(planned, models).joined(declared_questions()))
+        check_names(policy, planned_names(planned, models).joined(declared_names()))
         claims = planned_claims(policy.policy, planned, models)
     budget = options.token_budget or token_budget_of(load.resolve_device())
     costs = run_costs(

@@ -171,3 +171,28 @@ def test_policies_that_contradict_themselves_or_the_world(run, tmp_path, rule, p
         gate_run(run, GateOptions(path))
     assert "bad.yaml, line 4" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("metric", "contrast", "has"),
+    [
+        ("downstream.negation/failure_rate", "negated", "negated_minus_affirmative"),
+        ("bias.crows_pairs/pct_stereotype", "members_minus_controls_logprob", "none"),
+    ],
+)
+def test_a_contrast_that_no_probe_declares_is_refused_with_its_line(run, policy, metric, contrast, has):
+    policy.write_text(POLICY.replace(GREEDY, f"{metric}, contrast: {contrast}"))
+    with pytest.raises(UsageError, match=rf"line 4.*unknown contrast '{contrast}': {metric} has {has}$"):
+        gate_run(run, GateOptions(policy))
+
+
+def test_a_declared_contrast_that_the_run_lacks_is_inconclusive(run, policy):
+    declared = "downstream.negation/failure_rate, contrast: negated_minus_affirmative"
+    policy.write_text(POLICY.replace(GREEDY, declared))
+    result, _ = gate_run(run, GateOptions(policy))
+    assert (int(result.exit_code), [one.verdict for one in result.findings]) == (3, ["inconclusive"])
+
+
+def test_a_record_writes_the_level_as_the_policy_means_it(run, policy):
+    (found,) = gate_run(run, GateOptions(policy))[1]["findings"]
+    assert found["number"]["level"] == 0.9

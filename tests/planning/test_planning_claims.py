@@ -11,6 +11,7 @@ from fmaudit.gate.checks import check_names
 from fmaudit.gate.policy import parse_policy
 from fmaudit.planning.claims import planned_claims, planned_names
 from fmaudit.planning.outlooks import blocking_findings
+from fmaudit.plugins import DeclaredNames
 from tests.planning.planned import entry, models, policy
 
 
@@ -103,7 +104,10 @@ def test_names_that_the_run_has_or_a_probe_declares_are_accepted():
     for own in ("slice: {group: '*'}", "contrast: gap", "dataset: toy", "subject: other"):
         lines = ["schema: fmaudit/policy/1", "id: a", "rules:", rule.replace("RULE", own)]
         check_names(parse_policy("\n".join(lines)), known)
-    declared = known.joined({"toy.plan": (frozenset({"pll"}), frozenset({"elsewhere"}))})
-    for own in ("variant: pll", "dataset: elsewhere"):
+    names = DeclaredNames(
+        frozenset({"pll"}), frozenset({"elsewhere"}), {"toy.plan/rate": frozenset({"unasked"})}
+    )
+    declared = known.joined({"toy.plan": names})
+    for own in ("variant: pll", "dataset: elsewhere", "contrast: unasked", "contrast: gap", "dataset: toy"):
         lines = ["schema: fmaudit/policy/1", "id: a", "rules:", rule.replace("RULE", own)]
         check_names(parse_policy("\n".join(lines)), declared)

@@ -5,7 +5,7 @@ from importlib.metadata import entry_points
 import pytest
 
 from fmaudit.errors import ExitCode, ProbeError
-from fmaudit.plugins import card_folder, expand, list_probes, load_probe, select
+from fmaudit.plugins import card_folder, declared_names, expand, list_probes, load_probe, select
 from fmaudit.probe import Probe, probe
 
 PROBE = """
@@ -131,3 +131,13 @@ def test_every_own_probe_is_found():
     own = {entry.name for entry in entry_points(group="fmaudit.probes") if entry.dist.name == "fmaudit"}
     assert own <= {found.id for found in list_probes()}
     assert {"bias.crows_pairs", "memorization.extraction"} <= own
+
+
+def test_probes_declare_what_they_may_be_asked():
+    declared = declared_names()
+    negation = declared["downstream.negation"]
+    assert negation.contrasts["downstream.negation/failure_rate"] == {"negated_minus_affirmative"}
+    assert "extraction_records" in declared["memorization.extraction"].datasets
+    crows = declared["bias.crows_pairs"]
+    assert "causal_sum" in crows.variants
+    assert crows.contrasts["bias.crows_pairs/pct_stereotype"] == frozenset()
