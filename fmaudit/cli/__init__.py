@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from keyword import iskeyword
 
 import click
 
-from fmaudit.errors import ExitCode, FmauditError
+from fmaudit.errors import UsageError
 
+_PROGRAM = "fmaudit"
+_COMPLETE_VARIABLE = "_FMAUDIT_COMPLETE"
 _COMMANDS = {
     "run": "Audit a model and the models adapted from it.",
     "demo": "Run the embedded audit, offline: a small real model and an adapter with planted memorization.",
@@ -56,7 +59,8 @@ class _LazyGroup(click.Group):
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Start with `fmaudit demo`; then `fmaudit run MODEL --adapted MODEL`. Exit codes: 0 pass, 1 gate "
-    "failed, 2 usage, 3 inconclusive, 4 execution error, 5 nothing evaluated.",
+    "failed (or verify: the pack was changed), 2 usage, 3 inconclusive, 4 execution error, 5 nothing "
+    "evaluated.",
 )
 @click.version_option(package_name="fmaudit", message="fmaudit %(version)s")
 def cli() -> None:
@@ -68,21 +72,22 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; every foreseeable problem is one line on stderr and an exit code."""
-    try:
-        cli.main(standalone_mode=False)
-    except FmauditError as error:
-        from fmaudit.report.escape import terminal
+    """Run the command line; whatever happens is one line on stderr and an exit code of the README's table."""
+    from fmaudit.cli.terminals import prepare_output
+    from fmaudit.cli.way_out import exit_code_of
 
-        click.echo(f"fmaudit: {terminal(str(error))}", err=True)
-        sys.exit(int(error.exit_code))
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(int(ExitCode.USAGE))
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("fmaudit: interrupted; what was measured is kept, the same command continues", err=True)
-        sys.exit(int(ExitCode.EXECUTION))
-    except BrokenPipeError:
-        sys.exit(int(ExitCode.EXECUTION))
+    prepare_output()
+    sys.exit(exit_code_of(_carry_out))
+
+
+def _carry_out() -> None:
+    # Not ``cli.main``: it takes a closed pipe for exit code 1, and EOFError of any library for Ctrl-C.
+    instruction = os.environ.get(_COMPLETE_VARIABLE)
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        if shell_complete(cli, {}, _PROGRAM, _COMPLETE_VARIABLE, instruction):
+            raise UsageError(f"{_COMPLETE_VARIABLE}: no shell completion {instruction!r}")
+        return
+    with cli.make_context(_PROGRAM, sys.argv[1:]) as context:
+        cli.invoke(context)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from fmaudit.cli.options import JSON_OPTION, RUN_ARGUMENT
+from fmaudit.cli.terminals import write_data
 from fmaudit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def command(run: Path, output: Path | None, patch: Path | None, as_json: bool, *
     elif output is not None:
         click.echo(output)
     else:
-        sys.stdout.buffer.write(data)
+        write_data(data)
 
 
 def _patched(path: Path, card: ModelCard) -> bytes:

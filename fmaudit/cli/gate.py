@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from fmaudit.cli.gate_outputs import output_options
 from fmaudit.cli.options import JSON_OPTION, RUN_ARGUMENT
+from fmaudit.cli.way_out import end_with
 
 
 @click.command("gate", no_args_is_help=True)
@@ -76,7 +76,7 @@ def command(run: Path, policy: Path, as_json: bool, no_report: bool, **chosen: A
     if as_json:
         click.echo(canonical_bytes(record))
     if not exit_zero:
-        sys.exit(int(result.exit_code))
+        end_with(result.exit_code)
 
 
 def _render_again(run: Path) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from fmaudit.cli.options import REVEAL_OPTION, RUN_ARGUMENT
+from fmaudit.cli.terminals import write_data
 from fmaudit.errors import UsageError
 
 
@@ -33,14 +33,14 @@ def command(run: Path, probe: str, subject: str | None, form: str, reveal: bool)
 
         sink = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(rows), sink, compression="zstd")
-        sys.stdout.buffer.write(sink.getvalue())
+        write_data(sink.getvalue())
         return
     names = list(dict.fromkeys(name for row in rows for name in row))
     stream = io.StringIO()
     writer = csv.writer(stream)
     writer.writerow(names)
     writer.writerows([[_cell(row.get(name)) for name in names] for row in rows])
-    click.echo(stream.getvalue(), nl=False)
+    write_data(stream.getvalue())
 
 
 def _rows(run: Path, probe: str, subject: str | None, reveal: bool) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fmaudit.cli.options import JSON_OPTION, data_locations, measuring_options, print_failures, token_budget
+from fmaudit.cli.way_out import end_with
 from fmaudit.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def command(base: str, adapted: tuple[str, ...], reference: tuple[str, ...], **c
         click.echo(render_terminal(run.audit), err=True)
         click.echo(run.report)
     if run.failures:
-        sys.exit(int(ExitCode.EXECUTION))
+        end_with(ExitCode.EXECUTION)
 
 
 def run_options(chosen: Mapping[str, Any]) -> RunOptions:

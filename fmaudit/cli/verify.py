@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import click
 
 from fmaudit.cli.options import JSON_OPTION
 from fmaudit.cli.pack import model_places
+from fmaudit.cli.way_out import end_with
 from fmaudit.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def command(
         click.echo(json.dumps(_plain(found, proof, against is not None, code), indent=1, sort_keys=True))
     else:
         _print(pack, found, proof, against)
-    sys.exit(int(code))
+    end_with(code)
 
 
 def _trust(key: Path | None, identity: str | None, issuer: str | None, models: tuple[str, ...]) -> Trust:
