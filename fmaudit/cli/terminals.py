@@ -15,8 +15,8 @@ PLAIN_ERRORS = "fmaudit.plain"
 _PLAIN = {
     "\u2212": "-", "\u2013": "-", "\u2014": "-", "\u2011": "-", "\u00b1": "+/-", "\u00d7": "x",
     "\u2264": "<=", "\u2265": ">=", "\u2260": "!=", "\u2248": "~", "\u2192": "->", "\u2190": "<-",
-    "\u2191": "^", "\u2193": "v", "\u2026": "...", "\u00b7": ".", "\u2022": "*", "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"',
-    "\u00a0": " ", "\u2009": " ", "\u202f": " ",
+    "\u2191": "^", "\u2193": "v", "\u2026": "...", "\u00b7": ".", "\u2022": "*", "\u2018": "'",
+    "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00a0": " ", "\u2009": " ", "\u202f": " ",
 }  # fmt: skip
 
 
@@ -26,7 +26,8 @@ def prepare_output() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (it lives as long as we)
+            setattr(sys, name, nowhere)
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=PLAIN_ERRORS)
 

@@ -1,36 +1,26 @@
 """Logs of Inspect: the ``.json`` form, and the ``.eval`` form (a zip archive of JSON files).
 
 Read from what its recorders write (log version 2): a header with task, model and scorers,
-and one sample an item and epoch. Letters count as Inspect itself counts them: C 1, P a half,
-I and N (no answer) 0.
+and one sample an item and epoch.
 """
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fmaudit.canonical import digest_file
 from fmaudit.errors import DataError
+from fmaudit.imports.inspect_archive import read_archive, read_plain
+from fmaudit.imports.inspect_values import Value, listed, values_of
 from fmaudit.imports.logs import Answer, Columns, Log, LoggedItem, LoggedMetric, TaskLog
-from fmaudit.imports.reading import (
-    MAX_ROWS,
-    clean,
-    content_hash,
-    mapping,
-    model_name,
-    number,
-    plain,
-    read_json,
-    read_members,
-)
+from fmaudit.imports.measures import agrees, mean_of_means
+from fmaudit.imports.reading import MAX_ROWS, clean, content_hash, mapping, model_name, number, plain
 
 FORMAT = "inspect"
-_LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
-_WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
-_MEMBERS = re.compile(r"header\.json|samples/[^/]+\.json")
 _ATTACHMENT = "attachment://"
 _GENERATION = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop_seqs", "num_choices", "best_of",
                "frequency_penalty", "presence_penalty", "logit_bias", "system_message", "reasoning_effort",
@@ -47,7 +37,7 @@ def is_inspect(path: Path) -> bool:
 
 def read_inspect(path: Path, columns: Columns) -> Log:
     """Read a log. Raises DataError naming the file, and the line or sample, for anything that is none."""
-    header, samples = _packed(path) if path.suffix == ".eval" else _plain_form(path)
+    header, samples = read_archive(path) if path.suffix == ".eval" else read_plain(path)
     evaluation = header.get("eval")
     if not isinstance(evaluation, dict) or not isinstance(evaluation.get("task"), str):
         raise DataError(f"{path.name} is no log of Inspect: it names no task")
@@ -66,36 +56,7 @@ def read_inspect(path: Path, columns: Columns) -> Log:
     return Log(FORMAT, model_name(evaluation.get("model")), digest_file(path), tasks, tuple(notes))
 
 
-def _plain_form(path: Path) -> tuple[Mapping[str, Any], list[tuple[str, Mapping[str, Any]]]]:
-    header = read_json(path)
-    samples = header.get("samples")
-    if not isinstance(samples, list):
-        raise DataError(f"{path.name} holds no samples: log them (do not use --no-log-samples)")
-    if len(samples) > MAX_ROWS:
-        raise DataError(f"{path.name} has more than {MAX_ROWS:,} samples: import a part of it")
-    return header, [
-        (f"{path.name}, sample {place}", mapping(entry)) for place, entry in enumerate(samples, 1)
-    ]
-
-
-def _packed(path: Path) -> tuple[Mapping[str, Any], list[tuple[str, Mapping[str, Any]]]]:
-    header: Mapping[str, Any] | None = None
-    samples: list[tuple[str, Mapping[str, Any]]] = []
-    for name, content in read_members(path, _MEMBERS):
-        if name == "header.json":
-            header = content
-        else:
-            kept = {field: content.get(field) for field in _SAMPLE_FIELDS}
-            samples.append((f"{path.name}, {clean(name, 120)}", kept))
-    if header is None:
-        raise DataError(f"{path.name} has no header.json: the evaluation did not finish")
-    return header, samples
-
-
-_SAMPLE_FIELDS = ("id", "epoch", "input", "choices", "target", "metadata", "scores", "output", "error",
-                  "attachments", "invalidation")  # fmt: skip
-
-_Scores = dict[str, dict[str, float | None]]
+_Scores = dict[str, dict[str, Value]]
 _Answered = tuple[int, _Scores, str | None, str]
 _Item = tuple[LoggedItem, list[_Answered]]
 
@@ -163,30 +124,7 @@ def _text(sample: Mapping[str, Any]) -> str | None:
 
 
 def _scores(sample: Mapping[str, Any]) -> _Scores:
-    """By scorer, its values by name; a scorer of one value gives it the empty name."""
-    found: _Scores = {}
-    for scorer, score in mapping(sample.get("scores")).items():
-        value = mapping(score).get("value")
-        if isinstance(value, Mapping):
-            found[clean(scorer, 80)] = {clean(name, 80): _number(part) for name, part in value.items()}
-        elif isinstance(value, list):
-            found[clean(scorer, 80)] = {str(place): _number(part) for place, part in enumerate(value[:50])}
-        else:
-            found[clean(scorer, 80)] = {"": _number(value)}
-    return found
-
-
-def _number(value: Any) -> float | None:
-    if not isinstance(value, str):
-        return number(value)
-    if value in _LETTERS:
-        return _LETTERS[value]
-    if value.lower() in _WORDS:
-        return _WORDS[value.lower()]
-    try:
-        return number(float(value)) if len(value) < 40 else None
-    except ValueError:
-        return None
+    return {clean(scorer, 80): values_of(score) for scorer, score in mapping(sample.get("scores")).items()}
 
 
 def _task(path: Path, header: Mapping[str, Any], scorer: str, items: Sequence[_Item], status: str) -> TaskLog:
@@ -205,6 +143,8 @@ def _task(path: Path, header: Mapping[str, Any], scorer: str, items: Sequence[_I
     reasons = [f"status {status}"] if status != "success" else []
     if total > len(items):
         reasons.append(f"{len(items)} of {total} samples were asked")
+    metrics = [_settled(_metric(header, scorer, name), scorer, name, items) for name in names]
+    odd = {name: metric.odd_number for name, metric in zip(names, metrics, strict=True)}
     return TaskLog(
         task=clean(evaluation["task"], 200),
         variant=scorer,
@@ -212,24 +152,66 @@ def _task(path: Path, header: Mapping[str, Any], scorer: str, items: Sequence[_I
         file=path.name,
         identity=_identity(evaluation, header, scorer),
         protocol=_protocol(evaluation, header),
-        metrics=tuple(_metric(header, scorer, name) for name in names),
-        items=tuple(_complete(item, answers, scorer, names, wanted) for item, answers in items),
+        metrics=tuple(metric.logged for metric in metrics),
+        items=tuple(_complete(item, answers, scorer, odd, wanted) for item, answers in items),
         n_items=total,
         dataset=model_name(mapping(evaluation.get("dataset")).get("name")),
         partial="; ".join(reasons),
+        limits=tuple(metric.limit for metric in metrics if metric.limit),
     )
 
 
+@dataclass(frozen=True)
+class _Settled:
+    """A metric with the number that its odd values have, and a sentence for the reader where it has some."""
+
+    logged: LoggedMetric
+    odd_number: float | None = None
+    limit: str = ""
+
+
+def _settled(metric: LoggedMetric, scorer: str, part: str, items: Sequence[_Item]) -> _Settled:
+    """Ask the log's own number what values count that the tool's rule does not know: 0, or nothing."""
+    by_item = [
+        [
+            value
+            for _, scores, _, failed in answers
+            if not failed and (value := scores.get(scorer, {}).get(part))
+        ]
+        for _, answers in items
+    ]
+    odd = Counter(value.odd for values in by_item for value in values if value.odd)
+    if not odd:
+        return _Settled(metric)
+    many = f"{odd.total()} of its values ({listed(odd)})"
+    if metric.reported is None:
+        return _Settled(metric, None, f"{metric.title}: {many} are no numbers and count as missing.")
+    for counts, said in (
+        (0.0, "count 0, as Inspect counted them"),
+        (None, "are missing, as Inspect left them out"),
+    ):
+        means = [[counts if value.odd else value.number for value in values] for values in by_item]
+        if agrees(mean_of_means(means), metric.reported):
+            return _Settled(metric, counts, f"{metric.title}: {many} {said}.")
+    return _Settled(replace(metric, unusable=f"{many} were counted by a rule that the log does not hold"))
+
+
 def _complete(
-    item: LoggedItem, answers: Sequence[_Answered], scorer: str, names: Sequence[str], epochs: int
+    item: LoggedItem, answers: Sequence[_Answered], scorer: str, odd: Mapping[str, float | None], epochs: int
 ) -> LoggedItem:
-    """The item with one answer an epoch, those the log lacks among them."""
+    """The item with one answer an epoch, those the log lacks among them; ``odd``: what odd values count."""
     by_epoch = {answer[0]: answer for answer in answers}
     every = []
     for epoch in range(epochs):
         _, scores, text, failed = by_epoch.get(epoch, (epoch, {}, None, _ABSENT))
         values = scores.get(scorer, {})
-        every.append(Answer({_named(scorer, name): values.get(name) for name in names}, text, failed, epoch))
+        numbers = {
+            _named(scorer, name): (counts if values[name].odd else values[name].number)
+            if name in values
+            else None
+            for name, counts in odd.items()
+        }
+        every.append(Answer(numbers, text, failed, epoch))
     return LoggedItem(item.id, item.hashes, tuple(every), item.labels)
 
 
@@ -282,8 +264,12 @@ def _metric(header: Mapping[str, Any], scorer: str, part: str) -> LoggedMetric:
         if mapping(entry).get("scorer", mapping(entry).get("name")) == scorer
         and (not part or mapping(entry).get("name") == part)
     ]
-    averaged = [entry for entry in own if entry.get("reducer") in (None, "mean")]
+    # A scorer whose answers are also counted without averaging epochs has an entry of each kind.
+    averaged = [entry for entry in own if entry.get("reducer") == "mean"] or [
+        entry for entry in own if entry.get("reducer") is None
+    ]
     metrics = mapping(averaged[0].get("metrics")) if len(averaged) == 1 else {}
+    counted = averaged[0].get("scored_samples") if len(averaged) == 1 else None
     kind = next((name for name in ("accuracy", "mean") if name in metrics), None)
     lettered = "accuracy" in metrics
     return LoggedMetric(
@@ -292,6 +278,7 @@ def _metric(header: Mapping[str, Any], scorer: str, part: str) -> LoggedMetric:
         higher_is_better=True if lettered else None,
         reported=number(mapping(metrics.get(kind)).get("value")) if kind else None,
         averaged=True if kind else None,
+        counted=counted if isinstance(counted, int) else None,
         # Accuracy maps every answer into this range.
         low=0.0 if lettered else None,
         high=1.0 if lettered else None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ SAMPLES = re.compile(
 # A preference for stereotypes is best in the middle (Nangia et al. 2020), whatever the task file says.
 _IDEAL = {"pct_stereotype": 0.5}
 _NO_ITEM_VALUE = "the log holds no plain number per item for it (a corpus-level metric)"
+_NO_LINE = "the log has no line of it under this filter"
 _DEFINITION = ("description", "doc_to_text", "doc_to_target", "doc_to_choice", "target_delimiter",
                "fewshot_delimiter", "fewshot_split", "process_docs")  # fmt: skip
 
@@ -144,7 +145,18 @@ def _tasks(file: Path, results: Mapping[str, Any], columns: Columns) -> list[Tas
         rows[row.item.id] = row
     if not filters:
         raise DataError(f"{file.name} holds no sample: check the log")
-    return [_task(file, task, name, list(rows.values()), results) for name, rows in filters.items()]
+    # Every filter reads the answers to the same documents: what one has and another lacks was lost.
+    asked = {name: row.item for rows in filters.values() for name, row in rows.items()}
+    return [
+        _task(file, task, name, list(rows.values()), _lacking(asked, rows), results)
+        for name, rows in filters.items()
+    ]
+
+
+def _lacking(asked: Mapping[str, LoggedItem], rows: Mapping[str, _Row]) -> list[LoggedItem]:
+    """The documents without a line under a filter, as unanswered items."""
+    unanswered = (Answer({}, None, _NO_LINE),)
+    return [replace(item, answers=unanswered) for name, item in asked.items() if name not in rows]
 
 
 def _row(entry: Mapping[str, Any], place: str, columns: Columns) -> tuple[str, _Row]:
@@ -199,18 +211,31 @@ def _text(entry: Mapping[str, Any]) -> str | None:
     return clean(answers[0]) if isinstance(answers[0], str) else None
 
 
-def _task(file: Path, task: str, variant: str, rows: Sequence[_Row], results: Mapping[str, Any]) -> TaskLog:
+def _task(
+    file: Path,
+    task: str,
+    variant: str,
+    rows: Sequence[_Row],
+    lacking: Sequence[LoggedItem],
+    results: Mapping[str, Any],
+) -> TaskLog:
     config = mapping(mapping(results.get("configs")).get(task))
     names = list(dict.fromkeys(name for row in rows for name in row.metrics))
     lists = frozenset(name for row in rows for name in row.lists)
     counted = mapping(mapping(results.get("n-samples")).get(task))
     asked, available = _count(counted, "effective"), _count(counted, "original")
-    if asked is not None and asked != len(rows):
-        raise DataError(
-            f"{file.name} holds {len(rows)} documents under filter {variant!r}, its results count {asked}: "
-            "the sample log is incomplete"
+    n_asked = len(rows) + len(lacking)
+    limits = [] if results else ["Without its results file the task's version and protocol are unknown."]
+    partial = ""
+    if asked is not None and asked > n_asked:
+        # Some versions count the whole task although chosen documents were asked; a file may be cut off too.
+        partial = f"the log holds {n_asked} documents and its results count {asked}"
+    elif available is not None and available > n_asked:
+        partial = f"--limit: {n_asked} of {available} documents were asked"
+    if lacking:
+        limits.append(
+            f"{len(lacking)} documents have no line under filter {variant!r}: the log is incomplete."
         )
-    cut = available is not None and available > len(rows)
     return TaskLog(
         task=clean(task, 200),
         variant=variant,
@@ -219,11 +244,11 @@ def _task(file: Path, task: str, variant: str, rows: Sequence[_Row], results: Ma
         identity=_identity(task, variant, config, results),
         protocol=_protocol(config, results),
         metrics=tuple(_metric(task, variant, name, name in lists, config, results) for name in names),
-        items=tuple(row.item for row in rows),
-        n_items=max(len(rows), available or 0),
+        items=(*(row.item for row in rows), *lacking),
+        n_items=max(n_asked, available or 0),
         dataset=model_name(config.get("dataset_path")),
-        partial=f"--limit: {len(rows)} of {available} documents were asked" if cut else "",
-        limits=() if results else ("Without its results file the task's version and protocol are unknown.",),
+        partial=partial,
+        limits=tuple(limits),
     )
 
 

@@ -46,7 +46,8 @@ class LoggedMetric:
 
     ``reported`` is the log's own number and ``averaged`` whether that is the plain mean over
     items (None: the log does not say). ``unusable`` says why there is no number an item.
-    ``low`` and ``high`` are the ends it cannot leave, where they are known.
+    ``low`` and ``high`` are the ends it cannot leave, where they are known. ``counted``: on how many
+    items the log's own number rests, where it says so.
     """
 
     name: str
@@ -58,6 +59,7 @@ class LoggedMetric:
     unusable: str = ""
     low: float | None = None
     high: float | None = None
+    counted: int | None = None
 
 
 @dataclass(frozen=True)

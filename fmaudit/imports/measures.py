@@ -16,6 +16,9 @@ from fmaudit.probe import Direction, Observation
 MAX_METRICS = 100
 NO_VALUE = "the log has no number for it"
 NOT_THE_MEAN = "the log's number is not the mean of its items"
+ANOTHER_RULE = (
+    "the log's number counts as many items and is not their mean: it was counted by another rule, or edited"
+)
 NOT_VERIFIED = "Imported from a log: the questions, the settings and the models behind it were not verified."
 _RESERVED = frozenset({*FIXED_COLUMNS, "outcome", "severity"})
 _AGREES = 1e-9
@@ -103,24 +106,40 @@ def _unusable(task: TaskLog, metric: LoggedMetric) -> str:
         return metric.unusable
     if metric.reported is None or not any(True for _ in _values(task, metric.name)):
         return ""
-    mean = _mean_over_items(task, metric.name)
-    if math.isclose(mean, metric.reported, rel_tol=_AGREES, abs_tol=_AGREES):
+    # A tool may count an answer that failed after it was scored, or leave it out.
+    counted = _by_item(task, metric.name, with_failed=False)
+    means = [mean_of_means(counted), mean_of_means(_by_item(task, metric.name, with_failed=True))]
+    if any(agrees(mean, metric.reported) for mean in means):
         return ""
-    if metric.averaged:
-        raise DataError(
-            f"{task.file}: the samples' mean of {metric.name!r} is {mean:.6g} and its results say "
-            f"{metric.reported:.6g}: they are not of one run, or a part is missing"
-        )
-    return NOT_THE_MEAN
+    if not metric.averaged:
+        return NOT_THE_MEAN
+    if metric.counted is not None and metric.counted == sum(
+        any(v is not None for v in own) for own in counted
+    ):
+        return ANOTHER_RULE
+    raise DataError(
+        f"{task.file}: the samples' mean of {metric.name!r} is {means[0]:.6g} and its results say "
+        f"{metric.reported:.6g}: they are not of one run, a part is "
+        "missing, or the tool counted by another rule"
+    )
 
 
-def _mean_over_items(task: TaskLog, name: str) -> float:
-    means = []
-    for item in task.items:
-        own = [value for answer in item.answers if (value := answer.values.get(name)) is not None]
-        if own:
-            means.append(math.fsum(own) / len(own))
-    return math.fsum(means) / len(means)
+def _by_item(task: TaskLog, name: str, *, with_failed: bool) -> list[list[float | None]]:
+    return [
+        [answer.values.get(name) for answer in item.answers if with_failed or not answer.failed]
+        for item in task.items
+    ]
+
+
+def mean_of_means(by_item: Sequence[Sequence[float | None]]) -> float:
+    """The mean over items of the mean of their values; what has none is left out, NaN where nothing has."""
+    means = [math.fsum(own) / len(own) for values in by_item if (own := [v for v in values if v is not None])]
+    return math.fsum(means) / len(means) if means else math.nan
+
+
+def agrees(mean: float, reported: float) -> bool:
+    """Whether a mean of ours is the number of a log, up to the order of additions."""
+    return math.isclose(mean, reported, rel_tol=_AGREES, abs_tol=_AGREES)
 
 
 def _values(task: TaskLog, name: str) -> Iterator[float]:

@@ -9,7 +9,8 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,26 +53,42 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield number, _object(line, f"{path.name}, line {number}", whole=False)
 
 
-def read_members(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and object of each member of a zip archive whose name matches, in the archive's order.
+def member_names(path: Path) -> list[str]:
+    """The names in a zip archive, each once, in the archive's order. Raises DataError naming the file."""
+    _check_file(path)
+    with _opened(path) as archive:
+        return list(dict.fromkeys(info.filename for info in archive.infolist()))
 
+
+def read_members(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """Name and JSON content of these members of a zip archive, in the archive's order.
+
+    Of members of one name the last counts, as it does for whoever opens a member by its name.
     Nothing is unpacked to disk. Raises DataError naming the file and member.
     """
     _check_file(path)
     total = 0
+    with _opened(path) as archive, path.open("rb") as raw:
+        last = {info.filename: info for info in archive.infolist()}
+        chosen = frozenset(wanted)
+        members = [info for name, info in last.items() if name in chosen]
+        if len(members) > MAX_ROWS:
+            raise DataError(f"{path.name} has more than {MAX_ROWS:,} samples: import a part of it")
+        for info in members:
+            place = f"{path.name}, {clean(info.filename, 120)}"
+            total += info.file_size
+            if info.file_size > MAX_RECORD or total > MAX_FILE:
+                raise DataError(
+                    f"{place} unpacks beyond {MAX_RECORD:,} bytes, or the archive beyond {MAX_FILE:,}"
+                )
+            yield info.filename, _parsed(_member(archive, raw, info, place), place)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
-        with zipfile.ZipFile(path) as archive, path.open("rb") as raw:
-            members = [info for info in archive.infolist() if wanted.fullmatch(info.filename)]
-            if len(members) > MAX_ROWS:
-                raise DataError(f"{path.name} has more than {MAX_ROWS:,} samples: import a part of it")
-            for info in members:
-                place = f"{path.name}, {clean(info.filename, 120)}"
-                total += info.file_size
-                if info.file_size > MAX_RECORD or total > MAX_FILE:
-                    raise DataError(
-                        f"{place} unpacks beyond {MAX_RECORD:,} bytes, or the archive beyond {MAX_FILE:,}"
-                    )
-                yield info.filename, _object(_member(archive, raw, info, place), place)
+        with zipfile.ZipFile(path) as archive:
+            yield archive
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path.name} is damaged or no .eval archive: {clean(reason, 200)}") from None
@@ -119,8 +136,15 @@ def _check_file(path: Path) -> None:
 
 
 def _object(data: bytes, place: str, *, whole: bool = True) -> dict[str, Any]:
+    found = _parsed(data, place, whole=whole)
+    if not isinstance(found, dict):
+        raise DataError(f"{place} is not a JSON object: it is no log")
+    return found
+
+
+def _parsed(data: bytes, place: str, *, whole: bool = True) -> Any:
     try:
-        found = json.loads(data.decode("utf-8"))
+        return json.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise DataError(f"{place} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
     except json.JSONDecodeError as error:
@@ -128,9 +152,6 @@ def _object(data: bytes, place: str, *, whole: bool = True) -> dict[str, Any]:
         raise DataError(f"{where} is not JSON (column {error.colno}: {error.msg})") from None
     except (RecursionError, ValueError):
         raise DataError(f"{place} is nested too deeply or holds a number without end: it is no log") from None
-    if not isinstance(found, dict):
-        raise DataError(f"{place} is not a JSON object: it is no log")
-    return found
 
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:

@@ -15,7 +15,7 @@ from fmaudit.ordering import random_order
 from fmaudit.plan import BLOCK_ITEMS
 from fmaudit.probe import Item
 
-VERSION = 1
+VERSION = 2
 """Of the way logs are read: it rises when numbers of one log change."""
 NOT_SEEN = "imported from a log: its weights were not seen"
 
