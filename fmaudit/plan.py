@@ -11,6 +11,7 @@ from typing import Any
 
 from fmaudit.canonical import digest
 from fmaudit.data import Dataset
+from fmaudit.data.levels import alike_levels
 from fmaudit.errors import DataError, DataUnavailable, ProbeError
 from fmaudit.ordering import random_order
 from fmaudit.probe import Item, Probe
@@ -32,7 +33,8 @@ class Block:
 class PlannedMeasurement:
     """One probe variant on one data set, or the reason why it cannot be asked.
 
-    ``rest``: the items that a limit left out, in their order.
+    ``rest``: the items that a limit left out, in their order. ``notes``: what a reader has to know of the
+    user's own data, one sentence each.
     """
 
     probe: Probe
@@ -41,6 +43,7 @@ class PlannedMeasurement:
     available: int
     reason: str = ""
     rest: tuple[Item, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -156,7 +159,9 @@ def _measure(probe: Probe, dataset: Dataset, limit: int | None, seed: int) -> Pl
         raise ProbeError(f"probe {probe.id} gives two items the id {twice!r} on data set {dataset.id}")
     ordered = tuple(random_order(items, seed))
     cut = len(ordered) if limit is None else min(limit, len(ordered))
-    return PlannedMeasurement(probe, dataset, ordered[:cut], len(ordered), rest=ordered[cut:])
+    # What ships is what its card says; a user's own file is worth a second look.
+    notes = alike_levels(items) if dataset.source != "embedded" else ()
+    return PlannedMeasurement(probe, dataset, ordered[:cut], len(ordered), rest=ordered[cut:], notes=notes)
 
 
 def _plain_item(item: Item) -> dict[str, Any]:

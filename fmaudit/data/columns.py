@@ -9,12 +9,14 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from fmaudit.cards import Card, Column, ColumnType
-from fmaudit.data.files import Records
+from fmaudit.data.files import OddNumber, Records
 from fmaudit.errors import DataError
 
 Scalar: TypeAlias = str | int | float | bool | None
 _TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 _SHOWN = 12
+_LARGEST_EXACT = 2**53 - 1
+_WIDEST = 4096  # bits; Python writes no longer integer in decimal
 
 
 def conform(card: Card, records: Records) -> Iterator[dict[str, Scalar]]:
@@ -37,9 +39,8 @@ def conform(card: Card, records: Records) -> Iterator[dict[str, Scalar]]:
                 raise DataError(f"{place}: column {name!r} has no value; data set {card.id} requires one")
             row[name] = value
         for name, value in named.items():
-            kept = _plain(value)
-            if not isinstance(kept, bytes):
-                row[name] = kept
+            if not isinstance(value, bytes):
+                row[_writable(name)] = _undeclared(value)
         yield row
 
 
@@ -67,9 +68,14 @@ def _check_columns(card: Card, file: str, present: set[str], renames: Mapping[st
 
 
 def _declared(value: Any, column: Column, as_text: bool, place: str) -> Scalar:
+    if isinstance(value, OddNumber):
+        raise DataError(f"{place} wants a {column.type}, found {float(value)}; correct it")
     value = _plain(value)
+    if isinstance(value, str) and _writable(value) != value:
+        raise DataError(f"{place} holds half a character (a lone surrogate): its text was cut; correct it")
     if as_text and isinstance(value, str):
-        if column.type != "string":
+        # What looks empty in a spreadsheet is empty.
+        if column.type != "string" or not (column.required or value.strip()):
             value = value.strip()
         # A text format cannot tell an absent value from an empty one.
         if not value and (column.type != "string" or not column.required):
@@ -78,7 +84,7 @@ def _declared(value: Any, column: Column, as_text: bool, place: str) -> Scalar:
         return None
     try:
         return _convert(value, column.type, as_text)
-    except ValueError:
+    except (ValueError, OverflowError):
         shown = repr(value) if not isinstance(value, str) or column.type != "string" else "text"
         raise DataError(f"{place} wants a {column.type}, found {shown[:40]}; correct it") from None
 
@@ -89,6 +95,9 @@ def _convert(value: Any, wanted: ColumnType, as_text: bool) -> Scalar:
         # A label 1 is the string "1" in CSV; JSON and Parquet shall give the same rows.
         if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
             return str(value)
+        # A column of whole numbers with a gap is one of floats in Parquet; 1.0 and 1 are one label.
+        if isinstance(value, float) and value.is_integer():
+            return str(int(value))
     elif wanted == "boolean":
         if isinstance(value, bool):
             return value
@@ -102,6 +111,25 @@ def _convert(value: Any, wanted: ColumnType, as_text: bool) -> Scalar:
         elif isinstance(value, int | str) or value.is_integer():
             return int(value)
     raise ValueError
+
+
+def _undeclared(value: Any) -> Scalar:
+    """A value of a column that the card does not name, as something that can always be written down."""
+    plain = _plain(value)
+    if isinstance(plain, float) and plain.is_integer() and abs(plain) <= _LARGEST_EXACT:
+        return int(plain)  # the group 1.0 of one row is the group 1 of another
+    if isinstance(plain, int) and plain.bit_length() > _WIDEST:
+        return hex(plain)
+    if plain is None or isinstance(plain, bool | int | float):
+        return plain
+    text = str(plain)
+    # Half a character is no value: whoever reads the column finds none, who does not is not stopped.
+    return text if _writable(text) == text else None
+
+
+def _writable(text: str) -> str:
+    """The text with lone surrogates, which no encoding has, as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _plain(value: Any) -> Any:

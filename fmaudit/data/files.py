@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
+import math
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +20,8 @@ from fmaudit.errors import DataError
 Row = dict[str, Any]
 NumberedRow = tuple[int, Row]
 _FIELD_LIMIT = 1 << 30
+_LONGEST_INTEGER = 1000
+_SEPARATOR_LINE = re.compile(r"(?i)sep=[;,\t|]")
 INDEX_COLUMN = "index"
 
 
@@ -58,13 +63,18 @@ def read_file(path: Path, name: str) -> Records:
 
 def _text(path: Path, name: str) -> str:
     data = path.read_bytes()
+    # Spreadsheets write "Unicode text" as UTF-16; its byte-order mark leaves no doubt.
+    encoding = "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
         # The decoder counts from after the byte-order mark.
         start = error.start + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
         line = data.count(b"\n", 0, start) + 1
-        raise DataError(f"{name}: not UTF-8 at byte {start + 1} (line {line}); save it as UTF-8") from None
+        raise DataError(
+            f"{name}: not UTF-8 at byte {start + 1} (line {line}); save it as UTF-8 "
+            "(in a spreadsheet: CSV UTF-8)"
+        ) from None
     if not text.strip():
         raise DataError(f"{name}: empty file; it must hold at least one row")
     return text
@@ -90,9 +100,6 @@ def _read_json(path: Path, name: str) -> Records:
 
 
 def _parse_json(text: str, name: str, line: int | None) -> Any:
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is not JSON")
-
     def unique(pairs: list[tuple[str, Any]]) -> Row:
         row = dict(pairs)
         if len(row) != len(pairs):
@@ -101,13 +108,29 @@ def _parse_json(text: str, name: str, line: int | None) -> Any:
         return row
 
     try:
-        return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
+        return json.loads(
+            text, parse_constant=OddNumber, parse_float=_float, parse_int=_int, object_pairs_hook=unique
+        )
     except json.JSONDecodeError as error:
         place = f"line {line or error.lineno}, column {error.colno}"
         raise DataError(f"{name} {place}: not JSON: {error.msg}; correct it") from None
     except (ValueError, RecursionError) as error:
         place = f" line {line}" if line else ""
         raise DataError(f"{name}{place}: not JSON: {error}; correct it") from None
+
+
+class OddNumber(float):
+    """NaN, an infinity, or a number beyond every float, as a JSON file spells it: no value of any column."""
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    return value if math.isfinite(value) else OddNumber(digits)
+
+
+def _int(digits: str) -> int | str:
+    """Python reads no integer of thousands of digits; whoever wrote one meant a name, not a quantity."""
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else digits
 
 
 def _json_object(value: Any, name: str, place: str) -> Row:
@@ -130,16 +153,26 @@ def flatten(value: Row) -> Row:
 
 
 def _read_csv(path: Path, name: str) -> Records:
-    return _read_delimited(path, name, ",")
+    text = _text(path, name)
+    return _read_delimited(text, name, _separator(text))
 
 
 def _read_tsv(path: Path, name: str) -> Records:
-    return _read_delimited(path, name, "\t")
+    return _read_delimited(_text(path, name), name, "\t")
 
 
-def _read_delimited(path: Path, name: str, delimiter: str) -> Records:
-    stream = io.StringIO(_text(path, name), newline="")
-    reader = csv.reader(stream, delimiter=delimiter, strict=True)
+def _separator(text: str) -> str:
+    """The comma, unless the first line says otherwise: ``sep=;``, or a header that only ``;`` or tabs cut."""
+    first = text.lstrip("\r\n").splitlines()[0]
+    if _SEPARATOR_LINE.fullmatch(first):
+        return first[4]
+    if "," in first:
+        return ","
+    return next((sign for sign in (";", "\t") if sign in first), ",")
+
+
+def _read_delimited(text: str, name: str, delimiter: str) -> Records:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] = []
     rows: list[NumberedRow] = []
     line = 1
@@ -147,11 +180,15 @@ def _read_delimited(path: Path, name: str, delimiter: str) -> Records:
         try:
             for fields in reader:
                 start, line = line, reader.line_num + 1
-                if not fields:
+                if not fields or (len(fields) > 1 and not any(fields)):
+                    continue
+                if not header and fields[0].lower() == "sep=" and not any(fields[1:]):
                     continue
                 if not header:
                     header = _header(fields, name, start)
-                elif len(fields) != len(header):
+                    continue
+                fields = _fitted(fields, header)
+                if len(fields) != len(header):
                     raise DataError(
                         f"{name} line {start}: {len(fields)} columns where the header has {len(header)}; "
                         "quote a field that holds the separator or a quote"
@@ -162,6 +199,19 @@ def _read_delimited(path: Path, name: str, delimiter: str) -> Records:
         except csv.Error as error:
             raise DataError(f"{name} line {line}: malformed row: {error}; check its quotes") from None
     return Records(name, "line", True, rows)
+
+
+def _fitted(fields: list[str], header: list[str]) -> list[str]:
+    """The row with as many fields as the header, as far as empty or nameless ones make the difference."""
+    named = len(header)
+    while named and not header[named - 1]:
+        named -= 1
+    filled = len(fields)
+    while filled > len(header) and not fields[filled - 1]:
+        filled -= 1
+    if filled >= named:
+        return fields[:filled] + [""] * (len(header) - filled)
+    return fields
 
 
 def _header(fields: list[str], name: str, line: int) -> list[str]:

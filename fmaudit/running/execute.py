@@ -74,6 +74,8 @@ def execute(
         progress.say(f"extending the run in {output.name}: what was measured is kept")
     directory, state = open_run_directory(output, plan_of(planned, options.limit))
     run = _Run(directory, _begun(state, parties, planned, instrument, load, options), options, progress, [])
+    for note in dict.fromkeys(note for entry in planned for note in entry.notes):
+        progress.say(f"note: {note}")
     _measure_all(run, parties, planned, instrument, no_instrument)
     if not any(entry["state"] == "measured" for entry in run.state["measurements"]):
         reasons = sorted({entry["reason"] for entry in run.state["measurements"] if entry["reason"]})
@@ -333,6 +335,6 @@ def _record(party: Party, entry: PlannedMeasurement, state: str, reason: str) ->
             "source": dataset.source,
             "title": dataset.card.title,
             "licence": dataset.card.licence,
-            "limits": list(dataset.card.limits),
+            "limits": [*dataset.card.limits, *entry.notes],
         },
     }

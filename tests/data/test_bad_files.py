@@ -47,7 +47,11 @@ CARD = Card.model_validate(
         ("a.csv", b"text,kept\na,perhaps\n", "a.csv line 2: column 'kept' wants a boolean"),
         ("a.jsonl", b'{"text": "a"}\n{"text": \n', "a.jsonl line 2, column 10: not JSON"),
         ("a.jsonl", b'{"text": "a"}\n\n["b"]\n', "a.jsonl line 3: want a JSON object, found list"),
-        ("a.jsonl", b'{"text": "a", "score": NaN}\n', "a.jsonl line 1: not JSON: NaN is not JSON"),
+        (
+            "a.jsonl",
+            b'{"text": "a", "score": NaN}\n',
+            "a.jsonl line 1: column 'score' wants a number, found nan",
+        ),
         ("a.jsonl", b'{"text": "a", "text": "b"}\n', "a.jsonl line 1: not JSON: key 'text' appears twice"),
         ("a.jsonl", b'{"text": "a"}\n{"body": "b"}\n', "a.jsonl line 2: column 'text' has no value"),
         ("a.jsonl", b'{"text": "a"}\n{"text": null}\n', "a.jsonl line 2: column 'text' has no value"),
