@@ -138,6 +138,7 @@ def audit(
     Raises:
         FmauditError: with one line that says what to do, and the exit code it stands for.
     """
+    from fmaudit.evidence.lock import sole_writer
     from fmaudit.running.execute import execute
 
     named = (
@@ -149,9 +150,10 @@ def audit(
     if probes:
         chosen = replace(chosen, probes=tuple(probes))
     watched = progress or Silent()
-    directory, failures = execute(base, named, list(references), Path(output), chosen, watched)
-    watched.say("computing intervals")
-    return Run(directory.path, finish(directory), tuple(failures))
+    with sole_writer(Path(output)):
+        directory, failures = execute(base, named, list(references), Path(output), chosen, watched)
+        watched.say("computing intervals")
+        return Run(directory.path, finish(directory), tuple(failures))
 
 
 def finish(directory: RunDirectory) -> Audit:

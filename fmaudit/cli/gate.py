@@ -60,15 +60,17 @@ def command(run: Path, policy: Path, as_json: bool, no_report: bool, **chosen: A
     """  # noqa: D301 (click reads the escape, a raw string would show it)
     from fmaudit.canonical import canonical_bytes
     from fmaudit.cli.gate_outputs import write_requested
+    from fmaudit.evidence.lock import sole_writer
     from fmaudit.gate.holding import GateOptions, gate_run
     from fmaudit.gate.log import log_lines
     from fmaudit.gate.outputs.github import inert
 
     asked = ("waivers", "baseline", "first_release", "other_policy")
     options = GateOptions(policy, **{name: chosen.pop(name) for name in asked})
-    result, record = gate_run(run, options)
-    if not no_report:
-        _render_again(run)
+    with sole_writer(run, make=False):
+        result, record = gate_run(run, options)
+        if not no_report:
+            _render_again(run)
     for line in log_lines(result):
         click.echo(inert(line), err=as_json)
     exit_zero = chosen.pop("exit_zero")

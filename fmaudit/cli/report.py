@@ -25,20 +25,22 @@ def command(run: Path, formats: str, reveal: bool, context: Path | None) -> None
     """
     from fmaudit.context.record import replace_context
     from fmaudit.evidence.directory import RunDirectory
+    from fmaudit.evidence.lock import sole_writer
     from fmaudit.report.examples import evidence_samples
     from fmaudit.report.write import write_report
     from fmaudit.schema import read_audit
 
     read_audit(run)
     directory = RunDirectory(run)
-    if context is not None and replace_context(directory, context):
-        click.echo("fmaudit: the audit card is recorded as stated after measuring", err=True)
     names = [name.strip() for name in formats.split(",") if name.strip()]
-    try:
-        for path in write_report(run, names, reveal, evidence_samples(directory), _warn):
-            click.echo(path)
-    finally:
-        directory.write_manifest()
+    with sole_writer(run, make=False):
+        if context is not None and replace_context(directory, context):
+            click.echo("fmaudit: the audit card is recorded as stated after measuring", err=True)
+        try:
+            for path in write_report(run, names, reveal, evidence_samples(directory), _warn):
+                click.echo(path)
+        finally:
+            directory.write_manifest()
 
 
 def _warn(line: str) -> None:

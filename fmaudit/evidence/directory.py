@@ -11,6 +11,7 @@ from typing import Any
 from fmaudit.canonical import digest_file
 from fmaudit.errors import ExecutionError, UsageError
 from fmaudit.evidence.atomic import PARTIAL_SUFFIX, remove_partial_files, write_atomically
+from fmaudit.evidence.lock import LOCK_FILE
 from fmaudit.evidence.rows import Row, parquet_bytes
 from fmaudit.probe import Measure
 
@@ -76,7 +77,9 @@ class RunDirectory:
         files = sorted(
             path
             for path in self.path.rglob("*")
-            if path.is_file() and path.name != MANIFEST_FILE and not path.name.endswith(PARTIAL_SUFFIX)
+            if path.is_file()
+            and path.name not in (MANIFEST_FILE, LOCK_FILE)
+            and not path.name.endswith(PARTIAL_SUFFIX)
         )
         listing = {path.relative_to(self.path).as_posix(): digest_file(path) for path in files}
         write_atomically(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fmaudit.canonical import digest
 from fmaudit.errors import NothingEvaluated, UsageError
 from fmaudit.evidence.directory import RunDirectory, open_run_directory
+from fmaudit.evidence.lock import sole_writer
 from fmaudit.imports.inspect_logs import is_inspect, read_inspect
 from fmaudit.imports.lm_eval import is_lm_eval, read_lm_eval
 from fmaudit.imports.logs import Columns, Log, TaskLog
@@ -87,10 +88,11 @@ def import_logs(
         reasons = sorted({found.reason for found in declared.values()})
         raise NothingEvaluated(f"nothing can be imported: {'; '.join(reasons[:3])}")
     plan = _plan(logs, roles, declared, chosen.columns)
-    directory, state = open_run_directory(Path(output), plan)
-    if not state.get("finished"):
-        _write(directory, plan, logs, roles, declared, chosen.columns)
-    return Run(directory.path, finish(directory))
+    with sole_writer(Path(output)):
+        directory, state = open_run_directory(Path(output), plan)
+        if not state.get("finished"):
+            _write(directory, plan, logs, roles, declared, chosen.columns)
+        return Run(directory.path, finish(directory))
 
 
 def _check_names(adapted: Mapping[str, Any], references: Mapping[str, Any]) -> None:
