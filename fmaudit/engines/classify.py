@@ -8,6 +8,7 @@ from typing import Any
 
 from fmaudit.engines.base import Ask
 from fmaudit.engines.operation import NOT_FINITE, Job, LoadedModel, padded
+from fmaudit.engines.plain_text import PlainText
 from fmaudit.requests import Classify, Failure, LabelScores, Response
 
 
@@ -34,6 +35,9 @@ class Classification:
         self._regression = config.problem_type == "regression"
         self._independent = config.problem_type == "multi_label_classification" or len(self._labels) == 1
         self._segments = loaded.takes("token_type_ids")
+        self._plain = PlainText(loaded.tokenizer)
+        ends = config.eos_token_id
+        self._ends = frozenset(ends if isinstance(ends, list | tuple) else [ends])
 
     def prepare(self, ask: Ask) -> Job[ClassifyRow] | Failure:
         """Tokenize text and pair with the special tokens of the model."""
@@ -41,15 +45,16 @@ class Classification:
         assert isinstance(request, Classify)
         if self._regression:
             return Failure("model is a regressor: its output is not a label probability")
-        try:
-            encoded = self._loaded.tokenizer(request.text, request.pair or None, verbose=False)
-        except (TypeError, UnicodeError):
-            return Failure("text is not valid Unicode")
+        encoded = self._plain.encode(request.text, request.pair, frame=True)
+        if isinstance(encoded, Failure):
+            return encoded
         ids = tuple(encoded["input_ids"])
         if not ids:
             return Failure("text has no tokens")
         segments = tuple(encoded.get("token_type_ids", ())) if self._segments else ()
-        return self._loaded.too_long(len(ids)) or Job(len(ids), (ClassifyRow(ids, segments),), bool(segments))
+        # Models that read their last end of sequence want equal numbers of them in every row.
+        group = (bool(segments), sum(token in self._ends for token in ids))
+        return self._loaded.too_long(len(ids)) or Job(len(ids), (ClassifyRow(ids, segments),), group)
 
     def compute(self, rows: Sequence[ClassifyRow]) -> list[tuple[float, ...] | Failure]:
         """Label probabilities of each row."""
