@@ -36,7 +36,7 @@ class Classification:
         self._independent = config.problem_type == "multi_label_classification" or len(self._labels) == 1
         self._segments = loaded.takes("token_type_ids")
         self._plain = PlainText(loaded.tokenizer)
-        ends = config.eos_token_id
+        ends = getattr(config, "eos_token_id", None)
         self._ends = frozenset(ends if isinstance(ends, list | tuple) else [ends])
 
     def prepare(self, ask: Ask) -> Job[ClassifyRow] | Failure:
@@ -58,9 +58,10 @@ class Classification:
 
     def compute(self, rows: Sequence[ClassifyRow]) -> list[tuple[float, ...] | Failure]:
         """Label probabilities of each row."""
-        if self._padding is None and len(rows) > 1:
-            # Without a padding id the model cannot tell where a text ends, and refuses batches.
-            return [answer for row in rows for answer in self.compute([row])]
+        return self._probabilities(self.logits(rows))
+
+    def logits(self, rows: Sequence[ClassifyRow]) -> Any:
+        """The model's ``[rows, labels]`` output."""
         device = self._loaded.device
         inputs = {
             "input_ids": padded([row.ids for row in rows], self._padding or 0, device),
@@ -68,10 +69,10 @@ class Classification:
         }
         if rows[0].segments:
             inputs["token_type_ids"] = padded([row.segments for row in rows], 0, device)
-        return self._probabilities(self._loaded.model(**inputs))
+        return self._loaded.model(**inputs).logits
 
     def _probabilities(self, output: Any) -> list[tuple[float, ...] | Failure]:
-        logits = output.logits.float()
+        logits = output.float()
         p = logits.sigmoid() if self._independent else logits.softmax(-1)
         return [
             tuple(row) if good else Failure(NOT_FINITE)

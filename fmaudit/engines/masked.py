@@ -43,9 +43,10 @@ class PseudoLikelihood:
             return Failure("pseudo-log-likelihood needs a fast tokenizer with a mask token")
         encoded = self._plain.encode(request.text, frame=True, offsets=True)
         other = self._plain.encode(request.shared_with, frame=True) if request.shared_with else None
-        for failure in (encoded, other):
-            if isinstance(failure, Failure):
-                return failure
+        if isinstance(encoded, Failure):
+            return encoded
+        if isinstance(other, Failure):
+            return other
         ids = tuple(encoded["input_ids"])
         too_long = self._loaded.too_long(len(ids))
         if too_long:

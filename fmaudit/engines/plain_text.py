@@ -8,7 +8,7 @@ from typing import Any
 from fmaudit.requests import Failure
 
 _SHORTEST_CONTROL = 3
-"""Characters; a line break or a single letter that serves as padding is still text where it stands in a text."""
+"""Characters; a line break or a letter that also serves as padding is text where a text holds it."""
 _INTERRUPTIONS = (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError)
 
 
@@ -27,7 +27,13 @@ class PlainText:
         self._unknown: int | None = tokenizer.unk_token_id
 
     def encode(
-        self, text: str, pair: str = "", *, frame: bool = False, offsets: bool = False
+        self,
+        text: str,
+        pair: str = "",
+        *,
+        frame: bool = False,
+        offsets: bool = False,
+        longest: int | None = None,
     ) -> Any | Failure:
         """The tokenizer's encoding of ``text``.
 
@@ -37,6 +43,7 @@ class PlainText:
             frame: Whether the tokenizer puts its own control tokens around the text; the
                 encoding then tells them by ``special_tokens_mask``.
             offsets: Whether ``offset_mapping`` is wanted too.
+            longest: Tokens after which the text is cut, the frame included.
         """
         try:
             encoded = self._tokenizer(
@@ -46,6 +53,8 @@ class PlainText:
                 return_special_tokens_mask=frame,
                 return_offsets_mapping=offsets,
                 split_special_tokens=True,
+                truncation=longest is not None,
+                max_length=longest,
                 verbose=False,
             )
         except (TypeError, UnicodeError):

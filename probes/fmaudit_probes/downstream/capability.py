@@ -22,7 +22,7 @@ ANSWER_TOKENS = 8
 
 
 def bits_per_byte(total_nats: float, text: str) -> float:
-    """Bits a UTF-8 byte of the scored ``text`` costs at a summed log-probability of ``total_nats``; 0 is certainty."""
+    """Bits a UTF-8 byte of the scored ``text`` costs at a summed log-probability of ``total_nats``."""
     return max(0.0, -total_nats) / math.log(2) / len(text.encode())
 
 
