@@ -148,4 +148,5 @@ def _engine(place: Path, seed: int) -> TransformersEngine:
         EngineSettings(token_budget=TOKEN_BUDGET, seed=seed),
         subject.context_length,
         subject.active,
+        subject.traits,
     )

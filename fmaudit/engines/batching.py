@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fmaudit.engines.traits import Batching
+
 
 def plan_batches(
-    lengths: Sequence[int], token_budget: int, rows: Sequence[int] | None = None
+    lengths: Sequence[int],
+    token_budget: int,
+    rows: Sequence[int] | None = None,
+    *,
+    batching: Batching = "padded",
 ) -> list[tuple[int, ...]]:
     """Group items into batches of similar length under a padded-token budget.
 
@@ -14,6 +20,7 @@ def plan_batches(
         lengths: Tokens of one row of each item.
         token_budget: Padded tokens a batch may hold: its longest row times its rows.
         rows: Rows each item brings (samples, masked copies); one each by default.
+        batching: What may share a batch: any items, items of equal length, or nothing.
 
     Returns:
         Batches of indices, shortest items first, equal lengths in the order given.
@@ -31,7 +38,8 @@ def plan_batches(
     batch: list[int] = []
     held = 0
     for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        if batch and (held + counts[index]) * lengths[index] > token_budget:
+        full = (held + counts[index]) * lengths[index] > token_budget
+        if batch and (full or _apart(batching, lengths[index], lengths[batch[0]])):
             batches.append(tuple(batch))
             batch, held = [], 0
         batch.append(index)
@@ -39,6 +47,10 @@ def plan_batches(
     if batch:
         batches.append(tuple(batch))
     return batches
+
+
+def _apart(batching: Batching, length: int, other: int) -> bool:
+    return batching == "alone" or (batching == "equal_length" and length != other)
 
 
 def split_rows(lengths: Sequence[int], token_budget: int) -> list[slice]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fmaudit.engines.base import Ask
 from fmaudit.engines.operation import NOT_FINITE, Job, LoadedModel, padded
+from fmaudit.engines.plain_text import PlainText
 from fmaudit.requests import Classify, Failure, LabelScores, Response
 
 
@@ -34,6 +35,9 @@ class Classification:
         self._regression = config.problem_type == "regression"
         self._independent = config.problem_type == "multi_label_classification" or len(self._labels) == 1
         self._segments = loaded.takes("token_type_ids")
+        self._plain = PlainText(loaded.tokenizer)
+        ends = getattr(config, "eos_token_id", None)
+        self._ends = frozenset(ends if isinstance(ends, list | tuple) else [ends])
 
     def prepare(self, ask: Ask) -> Job[ClassifyRow] | Failure:
         """Tokenize text and pair with the special tokens of the model."""
@@ -41,21 +45,23 @@ class Classification:
         assert isinstance(request, Classify)
         if self._regression:
             return Failure("model is a regressor: its output is not a label probability")
-        try:
-            encoded = self._loaded.tokenizer(request.text, request.pair or None, verbose=False)
-        except (TypeError, UnicodeError):
-            return Failure("text is not valid Unicode")
+        encoded = self._plain.encode(request.text, request.pair, frame=True)
+        if isinstance(encoded, Failure):
+            return encoded
         ids = tuple(encoded["input_ids"])
         if not ids:
             return Failure("text has no tokens")
         segments = tuple(encoded.get("token_type_ids", ())) if self._segments else ()
-        return self._loaded.too_long(len(ids)) or Job(len(ids), (ClassifyRow(ids, segments),), bool(segments))
+        # Models that read their last end of sequence want equal numbers of them in every row.
+        group = (bool(segments), sum(token in self._ends for token in ids))
+        return self._loaded.too_long(len(ids)) or Job(len(ids), (ClassifyRow(ids, segments),), group)
 
     def compute(self, rows: Sequence[ClassifyRow]) -> list[tuple[float, ...] | Failure]:
         """Label probabilities of each row."""
-        if self._padding is None and len(rows) > 1:
-            # Without a padding id the model cannot tell where a text ends, and refuses batches.
-            return [answer for row in rows for answer in self.compute([row])]
+        return self._probabilities(self.logits(rows))
+
+    def logits(self, rows: Sequence[ClassifyRow]) -> Any:
+        """The model's ``[rows, labels]`` output."""
         device = self._loaded.device
         inputs = {
             "input_ids": padded([row.ids for row in rows], self._padding or 0, device),
@@ -63,10 +69,10 @@ class Classification:
         }
         if rows[0].segments:
             inputs["token_type_ids"] = padded([row.segments for row in rows], 0, device)
-        return self._probabilities(self._loaded.model(**inputs))
+        return self._loaded.model(**inputs).logits
 
     def _probabilities(self, output: Any) -> list[tuple[float, ...] | Failure]:
-        logits = output.logits.float()
+        logits = output.float()
         p = logits.sigmoid() if self._independent else logits.softmax(-1)
         return [
             tuple(row) if good else Failure(NOT_FINITE)

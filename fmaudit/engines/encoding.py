@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fmaudit.engines.plain_text import PlainText
 from fmaudit.requests import Failure, Span
 
 
@@ -25,25 +26,32 @@ class CausalEncoder:
     The token is put in front where the tokenizer itself does so, and where nothing
     else precedes the text to predict. A tokenizer without one lends its
     end-of-sequence token, as GPT-2 was trained; with neither, scoring begins at
-    the second token. A text that already begins with it does not get another.
+    the second token.
     """
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
+        self._plain = PlainText(tokenizer)
         bos = tokenizer.bos_token_id
         self._start: int | None = tokenizer.eos_token_id if bos is None else bos
-        probe = tokenizer("a")["input_ids"]
+        framed = self._plain.encode("a", frame=True)
+        probe = tokenizer("")["input_ids"] if isinstance(framed, Failure) else framed["input_ids"]
         self._adds_start = bos is not None and len(probe) > 0 and probe[0] == bos
 
     def prompt(self, text: str) -> tuple[int, ...] | Failure:
         """The ids a continuation of ``text`` is generated from."""
-        ids = _encode(self._tokenizer, text, offsets=False)
-        return ids if isinstance(ids, Failure) else self._started(tuple(ids["input_ids"]), bare=not text)
+        encoded = self._plain.encode(text)
+        if isinstance(encoded, Failure):
+            return encoded
+        return self._started(tuple(encoded["input_ids"]), bare=not text)
 
     def pair(self, context: str, continuation: str) -> EncodedText | Failure:
-        """Encode both as one text; a token that straddles their border is the continuation's."""
+        """Encode both as one text; a token that straddles their border is the continuation's.
+
+        The pieces join to the continuation, or to more where its first token begins before it.
+        """
         text = context + continuation
-        encoded = _encode(self._tokenizer, text, offsets=self._tokenizer.is_fast)
+        encoded = self._plain.encode(text, offsets=self._tokenizer.is_fast)
         if isinstance(encoded, Failure):
             return encoded
         ids = tuple(encoded["input_ids"])
@@ -51,21 +59,23 @@ class CausalEncoder:
             return EncodedText((), 0, ())
         if self._tokenizer.is_fast:
             offsets = [(int(start), int(end)) for start, end in encoded["offset_mapping"]]
-            border = next(
-                (i for i, (_, end) in enumerate(offsets) if not context or end > len(context)), len(ids)
-            )
+            border = token_border(text, offsets, len(context)) if context else 0
             pieces = token_texts(text, offsets)[border:]
         else:
             border = self._common_prefix(context, ids) if context else 0
             pieces = tuple(self._tokenizer.convert_ids_to_tokens(list(ids[border:])))
-        full = self._started(ids, bare=not context)
+        full = self._started(ids, bare=border == 0)
         first = border + len(full) - len(ids)
+        if first:
+            return EncodedText(full, first, pieces)
+        if context:
+            return Failure("continuation begins within the first token, and nothing precedes that one")
         # Nothing precedes the very first token, so nothing predicts it.
-        return EncodedText(full, first, pieces) if first else EncodedText(full, 1, pieces[1:])
+        return EncodedText(full, 1, pieces[1:])
 
     def _started(self, ids: tuple[int, ...], *, bare: bool) -> tuple[int, ...]:
         wanted = self._start is not None and (self._adds_start or bare)
-        if not wanted or self._start is None or ids[:1] == (self._start,):
+        if not wanted or self._start is None:
             return ids
         return (self._start, *ids)
 
@@ -75,11 +85,17 @@ class CausalEncoder:
         return sum(1 for _ in itertools.takewhile(bool, same))
 
 
-def _encode(tokenizer: Any, text: str, *, offsets: bool) -> Any:
-    try:
-        return tokenizer(text, add_special_tokens=False, return_offsets_mapping=offsets, verbose=False)
-    except (TypeError, UnicodeError):
-        return Failure("text is not valid Unicode")
+def token_border(text: str, offsets: Sequence[Span], cut: int) -> int:
+    """The first token that reaches beyond the character ``cut``; ``len(offsets)`` where none does.
+
+    Some tokenizers merge a character into the one before it and report the span of
+    the first alone (an accent joined to its letter): what they leave uncovered behind
+    the cut, blanks aside, was merged into the token before.
+    """
+    border = next((i for i, (_, end) in enumerate(offsets) if end > cut), len(offsets))
+    uncovered = text[cut : offsets[border][0] if border < len(offsets) else len(text)]
+    merged = border > 0 and offsets[border - 1][1] == cut and uncovered.strip() != ""
+    return border - 1 if merged else border
 
 
 def token_texts(text: str, offsets: Sequence[Span]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from fmaudit.engines.base import Ask
 from fmaudit.engines.encoding import token_texts
 from fmaudit.engines.forward import HeadRows
 from fmaudit.engines.operation import NOT_FINITE, Job, LoadedModel, padded
+from fmaudit.engines.plain_text import PlainText
 from fmaudit.engines.scoring import score_chunks, token_scores
 from fmaudit.requests import ANCESTRAL, Failure, Fill, Response, Span, TokenScores
 
@@ -30,6 +31,7 @@ class PseudoLikelihood:
 
     def __init__(self, loaded: LoadedModel, head: HeadRows) -> None:
         self._loaded = loaded
+        self._plain = PlainText(loaded.tokenizer)
         self._head = head
 
     def prepare(self, ask: Ask) -> Job[MaskedCopy] | Failure:
@@ -39,18 +41,19 @@ class PseudoLikelihood:
         tokenizer = self._loaded.tokenizer
         if tokenizer.mask_token_id is None or not tokenizer.is_fast:
             return Failure("pseudo-log-likelihood needs a fast tokenizer with a mask token")
-        try:
-            encoded = self._encode(request.text)
-            other = self._encode(request.shared_with)["input_ids"] if request.shared_with else None
-        except (TypeError, UnicodeError):
-            return Failure("text is not valid Unicode")
+        encoded = self._plain.encode(request.text, frame=True, offsets=True)
+        other = self._plain.encode(request.shared_with, frame=True) if request.shared_with else None
+        if isinstance(encoded, Failure):
+            return encoded
+        if isinstance(other, Failure):
+            return other
         ids = tuple(encoded["input_ids"])
         too_long = self._loaded.too_long(len(ids))
         if too_long:
             return too_long
         positions = _scored_positions(encoded, request.spans)
         if other is not None:
-            shared = _shared_positions(ids, tuple(other))
+            shared = _shared_positions(ids, tuple(other["input_ids"]))
             positions = [i for i in positions if i in shared]
         if not positions:
             return Failure("no token of the text is to be scored")
@@ -61,11 +64,6 @@ class PseudoLikelihood:
             MaskedCopy(mask_word_rest(ids, i, words, mask_id), i, ids[i], pieces[i]) for i in positions
         )
         return Job(len(ids), rows)
-
-    def _encode(self, text: str) -> Any:
-        return self._loaded.tokenizer(
-            text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False
-        )
 
     def compute(self, rows: Sequence[MaskedCopy]) -> list[TokenScores | Failure]:
         """The score of each masked copy's target."""

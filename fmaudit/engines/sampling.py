@@ -1,8 +1,9 @@
 """Generate: own sampling loop, whose texts do not depend on batches.
 
-One prefill a prompt, its key-value cache copied to the samples, one token a step
-by inverse CDF with numbers that are counters. Nothing is inherited from a model's
-``generation_config`` but its end-of-sequence tokens: no hidden top-k.
+One prefill a prompt, its key-value cache copied to the samples where the model allows
+it (:mod:`fmaudit.engines.stepping`), one token a step by inverse CDF with numbers that
+are counters. Nothing is inherited from a model's ``generation_config`` but its
+end-of-sequence tokens: no hidden top-k.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any, Literal
 from fmaudit.engines.base import Ask
 from fmaudit.engines.encoding import CausalEncoder, continuation_text
 from fmaudit.engines.forward import HeadRows
-from fmaudit.engines.operation import NOT_FINITE, Job, LoadedModel, padded
+from fmaudit.engines.operation import NOT_FINITE, Job, LoadedModel
 from fmaudit.engines.randomness import SampleStream
 from fmaudit.engines.scoring import draw, rows_at_once
+from fmaudit.engines.stepping import begin
+from fmaudit.engines.traits import GenerationWay
 from fmaudit.requests import Failure, Generate, Generation, Generations, Response
 
 
@@ -44,13 +47,15 @@ class _Draft:
 class Sampling:
     """Answers :class:`~fmaudit.requests.Generate`; ``seed`` keys every draw."""
 
-    def __init__(self, loaded: LoadedModel, encoder: CausalEncoder, head: HeadRows, seed: int) -> None:
+    def __init__(
+        self, loaded: LoadedModel, encoder: CausalEncoder, head: HeadRows, seed: int, way: GenerationWay
+    ) -> None:
         self._loaded = loaded
         self._encoder = encoder
         self._head = head
         self._seed = seed
+        self._way = way
         self._ends = _end_tokens(loaded)
-        self._positions = loaded.takes("position_ids")
 
     def prepare(self, ask: Ask) -> Job[SampleRow] | Failure:
         """Tokenize the prompt and key the samples."""
@@ -74,10 +79,8 @@ class Sampling:
 
     def compute(self, rows: Sequence[SampleRow]) -> list[Generation | Failure]:
         """Draw all rows step by step; they share decoding and ``max_new_tokens``."""
-        import torch
-
         drafts = [_Draft(row) for row in rows]
-        running = _Running(*self._prefill(rows))
+        running = begin(self._loaded, self._head, self._way, [row.prompt for row in rows])
         live = drafts
         for step in range(rows[0].request.max_new_tokens):
             chosen, margins, finite = self._draw(running.logits, live, step)
@@ -87,49 +90,14 @@ class Sampling:
             if not on or step + 1 == rows[0].request.max_new_tokens:
                 break
             if len(on) < len(live):
-                running.select(torch.tensor(on, device=self._loaded.device))
+                running.select(on)
                 live = [live[i] for i in on]
-            self._advance(running, [draft.ids[-1] for draft in live])
+            running.advance([draft.ids[-1] for draft in live])
         return [self._generation(draft) for draft in drafts]
 
     def finish(self, job: Job[SampleRow], answers: Sequence[Generation]) -> Response:
         """The samples in order."""
         return Generations(tuple(answers))
-
-    def _prefill(self, rows: Sequence[SampleRow]) -> tuple[Any, Any, Any]:
-        """Last logits, cache and attention mask of every row, each distinct prompt computed once."""
-        import torch
-
-        prompts = list(dict.fromkeys(row.prompt for row in rows))
-        place = {prompt: i for i, prompt in enumerate(prompts)}
-        device = self._loaded.device
-        ids = padded(prompts, self._loaded.padding_id, device, left=True)
-        mask = padded([[1] * len(prompt) for prompt in prompts], 0, device, left=True)
-        inputs = {"input_ids": ids, "attention_mask": mask, "use_cache": True}
-        if self._positions:
-            inputs["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)
-        output = self._head.last(**inputs)
-        index = torch.tensor([place[row.prompt] for row in rows], device=device)
-        cache = output.past_key_values
-        cache.batch_select_indices(index)
-        return output.logits[index, -1], cache, mask[index]
-
-    def _advance(self, running: _Running, tokens: Sequence[int]) -> None:
-        import torch
-
-        ids = torch.tensor(tokens, device=self._loaded.device)[:, None]
-        running.mask = torch.cat([running.mask, torch.ones_like(ids)], dim=-1)
-        inputs = {
-            "input_ids": ids,
-            "attention_mask": running.mask,
-            "past_key_values": running.cache,
-            "use_cache": True,
-        }
-        if self._positions:
-            inputs["position_ids"] = running.mask.sum(-1, keepdim=True) - 1
-        output = self._head.last(**inputs)
-        running.cache = output.past_key_values
-        running.logits = output.logits[:, -1]
 
     def _draw(
         self, logits: Any, live: Sequence[_Draft], step: int
@@ -165,20 +133,6 @@ class Sampling:
         if text is None:
             text = continuation_text(self._loaded.tokenizer, draft.row.prompt, draft.ids)
         return Generation(text, len(draft.ids), draft.finish or "length", draft.margin)
-
-
-@dataclass
-class _Running:
-    """Tensors of the rows still being drawn."""
-
-    logits: Any
-    cache: Any
-    mask: Any
-
-    def select(self, index: Any) -> None:
-        """Keep the rows at ``index``; ``logits`` are replaced by the next step."""
-        self.cache.batch_select_indices(index)
-        self.mask = self.mask[index]
 
 
 def _end_tokens(loaded: LoadedModel) -> frozenset[int]:

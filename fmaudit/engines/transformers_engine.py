@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal, TypeAlias
+from functools import cached_property
+from typing import Any, TypeAlias
 
 from fmaudit.engines.backoff import Backoff
 from fmaudit.engines.base import Ask, BackoffLog, EngineSettings
 from fmaudit.engines.batching import plan_batches
 from fmaudit.engines.operation import Job, LoadedModel, Operation
-from fmaudit.errors import ProbeError
+from fmaudit.engines.traits import Batching, GenerationWay, ModelKind, ModelTraits
+from fmaudit.errors import FmauditError, ProbeError
+from fmaudit.memory import is_out_of_memory
 from fmaudit.requests import Classify, Failure, Fill, Generate, Request, RequestKind, Response, Score
-
-ModelKind: TypeAlias = Literal["causal", "masked", "classifier"]
 
 
 class TransformersEngine:
@@ -30,6 +31,7 @@ class TransformersEngine:
         context_length: Tokens the model can hold.
         active: Makes a context that is entered around each batch: the place to
             switch an adapter off.
+        traits: How the model has to be asked; found out before the first request if not given.
     """
 
     def __init__(
@@ -41,18 +43,36 @@ class TransformersEngine:
         settings: EngineSettings,
         context_length: int,
         active: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        traits: ModelTraits | None = None,
     ) -> None:
         self.settings = settings
         self._active = active
         self._kind = kind
-        loaded = LoadedModel(model, tokenizer, device, context_length)
-        self._operations = _operations(loaded, kind, settings.seed)
+        self._loaded = LoadedModel(model, tokenizer, device, context_length)
+        self._known_traits = traits
+        self._answered = False
         self._memory = Backoff(settings.token_budget)
 
     @property
     def answers(self) -> frozenset[RequestKind]:
         """The request kinds this subject can answer."""
-        return frozenset(self._operations)
+        return ANSWERED[self._kind]
+
+    @cached_property
+    def traits(self) -> ModelTraits:
+        """How the model has to be asked."""
+        if self._known_traits is not None:
+            return self._known_traits
+        if str(self._loaded.device) == "meta":
+            return ModelTraits()  # an outline without weights answers nothing
+        from fmaudit.engines.asking import ask_traits
+
+        with self._active():
+            return ask_traits(self._loaded, self._kind)
+
+    @cached_property
+    def _operations(self) -> dict[RequestKind, Operation]:
+        return _operations(self._loaded, self._kind, self.settings.seed, self.traits)
 
     @property
     def backoff(self) -> BackoffLog:
@@ -67,7 +87,7 @@ class TransformersEngine:
     def plan(self, asks: Sequence[Ask]) -> list[tuple[int, ...]]:
         """The batches :meth:`run` will make, as positions in ``asks``.
 
-        A pure function of asks, token budget and tokenizer. Requests that cannot be
+        A pure function of asks, token budget and subject (its tokenizer and traits). Requests that cannot be
         asked (too long, empty) are in no batch; equal requests share one.
         """
         _, batches = self.prepared(asks)
@@ -91,8 +111,7 @@ class TransformersEngine:
         if tick and failures:
             tick(len(failures))
         for number, (batch, group, jobs) in enumerate(batches):
-            operation = self._operation(asks[batch[0]].request)
-            responses = self._answer(number, operation, [jobs[leader] for leader in batch])
+            responses = self._answer(number, asks[batch[0]].request, [jobs[leader] for leader in batch])
             for leader, response in zip(batch, responses, strict=True):
                 for position in group[leader]:
                     yield position, response
@@ -124,16 +143,23 @@ class TransformersEngine:
         for leaders in kinds.values():
             lengths = [jobs[leader].length for leader in leaders]
             rows = [len(jobs[leader].rows) for leader in leaders]
-            for batch in plan_batches(lengths, self.settings.token_budget, rows):
+            batching = self._batching(type(asks[leaders[0]].request))
+            for batch in plan_batches(lengths, self.settings.token_budget, rows, batching=batching):
                 batches.append((tuple(leaders[i] for i in batch), group, jobs))
         return failures, batches
 
-    def _answer(self, number: int, operation: Operation, jobs: Sequence[Job[Any]]) -> list[Response]:
+    def _answer(self, number: int, request: Request, jobs: Sequence[Job[Any]]) -> list[Response]:
         import torch
+
+        operation = self._operation(request)
+
+        batching = self._batching(type(request))
 
         def forward(rows: Sequence[Any]) -> list[Any]:
             with torch.inference_mode(), self._active():
-                return operation.compute(rows)
+                if batching == "alone":
+                    return [answer for row in rows for answer in self._row_by_row(operation, [row])]
+                return self._row_by_row(operation, rows)
 
         rows = [row for job in jobs for row in job.rows]
         answers = iter(self._memory.compute(number, rows, max(job.length for job in jobs), forward))
@@ -144,6 +170,41 @@ class TransformersEngine:
             responses.append(failure or operation.finish(job, own))
         return responses
 
+    def _row_by_row(self, operation: Operation, rows: Sequence[Any]) -> list[Any]:
+        """All rows in one pass; where that raises, each alone, so that one bad row sinks no other.
+
+        A model that never answered anything raises: that is no fault of a row.
+        """
+        try:
+            answers = operation.compute(rows)
+        except Exception as error:  # architectures raise many types
+            if not _concerns_rows(error):
+                raise
+            if len(rows) == 1:
+                if not self._answered:
+                    raise
+                return [Failure(f"the model fails on this text ({type(error).__name__})")]
+            raised = error
+        else:
+            self._answered = True
+            return answers
+        alone: list[Any] = []
+        for row in rows:
+            try:
+                alone += operation.compute([row])
+                self._answered = True
+            except Exception as error:
+                if not _concerns_rows(error):
+                    raise
+                alone.append(Failure(f"the model fails on this text ({type(error).__name__})"))
+        if not self._answered:
+            raise raised
+        return alone
+
+    def _batching(self, request: RequestKind) -> Batching:
+        way = self.traits.generating
+        return way.batching if request is Generate and way is not None else self.traits.batching
+
     def _operation(self, request: Request) -> Operation:
         operation = self._operations.get(type(request))
         if operation is None:
@@ -151,10 +212,24 @@ class TransformersEngine:
         return operation
 
 
+ANSWERED: Mapping[ModelKind, frozenset[RequestKind]] = {
+    "causal": frozenset({Score, Generate}),
+    "masked": frozenset({Fill}),
+    "classifier": frozenset({Classify}),
+}
+
+
+def _concerns_rows(error: Exception) -> bool:
+    """Whether other rows may still be answered: memory has its back-off, a broken device answers nothing."""
+    return not (is_out_of_memory(error) or isinstance(error, FmauditError) or "CUDA error" in str(error))
+
+
 PreparedBatch: TypeAlias = tuple[tuple[int, ...], dict[int, tuple[int, ...]], dict[int, Job[Any]]]
 
 
-def _operations(loaded: LoadedModel, kind: ModelKind, seed: int) -> dict[RequestKind, Operation]:
+def _operations(
+    loaded: LoadedModel, kind: ModelKind, seed: int, traits: ModelTraits
+) -> dict[RequestKind, Operation]:
     from fmaudit.engines.causal import CausalScoring
     from fmaudit.engines.classify import Classification
     from fmaudit.engines.encoding import CausalEncoder
@@ -168,4 +243,8 @@ def _operations(loaded: LoadedModel, kind: ModelKind, seed: int) -> dict[Request
     if kind == "masked":
         return {Fill: PseudoLikelihood(loaded, head)}
     encoder = CausalEncoder(loaded.tokenizer)
-    return {Score: CausalScoring(loaded, encoder, head), Generate: Sampling(loaded, encoder, head, seed)}
+    way = traits.generating or GenerationWay(positions=loaded.takes("position_ids"))
+    return {
+        Score: CausalScoring(loaded, encoder, head),
+        Generate: Sampling(loaded, encoder, head, seed, way),
+    }

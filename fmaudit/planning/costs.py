@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fmaudit.engines.base import EngineSettings
+from fmaudit.engines.traits import looks_ahead_line
 from fmaudit.engines.transformers_engine import TransformersEngine
 from fmaudit.errors import SubjectError
 from fmaudit.instruments import Instrument
 from fmaudit.plan import PlannedMeasurement
+from fmaudit.planning.asked import asked_traits
 from fmaudit.planning.loading import hashing_seconds, loading_seconds, loads_by_home, printing_seconds
 from fmaudit.planning.memory import memory_free, memory_needed
 from fmaudit.planning.outline import Outline, outline
@@ -24,7 +26,6 @@ from fmaudit.running.options import RunOptions
 from fmaudit.running.parties import Party, can_answer
 from fmaudit.subjects import LoadOptions
 from fmaudit.subjects.next_tokens import BATCH_TOKENS
-from fmaudit.subjects.subject import context_length
 from fmaudit.subjects.token_divergence import MAX_STORED
 
 STARTING = 5.0
@@ -192,13 +193,18 @@ def _model(
         opening = time.perf_counter() - begun
     except SubjectError as error:
         return str(error)
-    length = context_length(found.config, tokenizer)
-    engine = TransformersEngine(found.model, tokenizer, found.kind, "meta", settings, length)
+    traits, length = asked_traits(found, tokenizer, load)
+    if traits.looks_ahead:
+        return looks_ahead_line(subject.name)
+
+    def engine_of(used: EngineSettings) -> TransformersEngine:
+        return TransformersEngine(found.model, tokenizer, found.kind, "meta", used, length, traits=traits)
+
+    engine = engine_of(settings)
     loads = {entry.key: workload(engine, entry) for entry in _asked_of(party, asked)}
     passages: list[Request] = [Score(text) for text in texts] if found.kind == "causal" else []
     limited = EngineSettings(token_budget=BATCH_TOKENS, seed=settings.seed)
-    passing = TransformersEngine(found.model, tokenizer, found.kind, "meta", limited, length)
-    neutral = workload_of(passing, passages)
+    neutral = workload_of(engine_of(limited), passages)
     batches: dict[str, Sequence[Batch]] = {key: one.batches for key, one in loads.items()}
     batches[_NEUTRAL] = neutral.batches
     speed = None

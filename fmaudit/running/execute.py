@@ -185,6 +185,9 @@ def _measure_all(
     ):
         run.progress.say("checking the models")
         subjects = checked(parties, run.options)
+        for party in parties:
+            for note in party.subject.traits.notes:
+                run.progress.say(f"{party.id}: {note}")
         found = lineages(parties, planned, run.options, run.progress)
         run.state["subjects"] = [
             entry | {"lineage": found.get(entry["id"], entry["lineage"])} for entry in subjects
@@ -293,6 +296,7 @@ def _engine(run: _Run, party: Party, replicate: int) -> Any:
         settings,
         subject.context_length,
         subject.active,
+        subject.traits,
     )
 
 

@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fmaudit.engines.plain_text import PlainText
 from fmaudit.inheritance.lineage import Agreement
+from fmaudit.requests import Failure
 from fmaudit.subjects.subject import LoadedSubject
 
 BATCH_TOKENS = 2048
@@ -112,7 +114,6 @@ class CausalPassage:
 def causal_passages(subject: LoadedSubject, texts: Sequence[str]) -> list[CausalPassage]:
     """Encode passages for a causal model, cut at its context length."""
     from fmaudit.engines.encoding import CausalEncoder
-    from fmaudit.requests import Failure
 
     encoder = CausalEncoder(subject.tokenizer)
     passages = []
@@ -139,7 +140,8 @@ def causal_batches(
     from fmaudit.engines.operation import padded
 
     asked = [i for i, passage in enumerate(passages) if passage.offsets]
-    for batch in plan_batches([len(passages[i].ids) for i in asked], token_budget):
+    lengths = [len(passages[i].ids) for i in asked]
+    for batch in plan_batches(lengths, token_budget, batching=subject.traits.batching):
         members = tuple(asked[i] for i in batch)
         ids = padded([passages[i].ids for i in members], subject.pad_id, subject.device)
         mask = padded([[1] * len(passages[i].ids) for i in members], 0, subject.device)
@@ -193,7 +195,8 @@ def _masked(
     head = HeadRows(model)
     words = _TokenTexts(subject.tokenizer)
     found: list[dict[int, str]] = [{} for _ in texts]
-    for batch in plan_batches([len(ids) for _, ids, _ in copies], token_budget):
+    lengths = [len(ids) for _, ids, _ in copies]
+    for batch in plan_batches(lengths, token_budget, batching=subject.traits.batching):
         ids = padded([copies[c][1] for c in batch], subject.pad_id, subject.device)
         mask = padded([[1] * len(copies[c][1]) for c in batch], 0, subject.device)
         keep = torch.zeros(ids.shape, dtype=torch.bool)
@@ -211,15 +214,11 @@ def _masked(
 
 def _mask_words(subject: LoadedSubject, text: str, phase: int) -> tuple[tuple[int, ...], dict[int, int]]:
     """Ids with every sixth word masked, and the word's start by position of its first mask."""
-    tokenizer = subject.tokenizer
-    encoded = tokenizer(
-        text,
-        return_offsets_mapping=True,
-        return_special_tokens_mask=True,
-        truncation=True,
-        max_length=subject.context_length,
-        verbose=False,
+    encoded = PlainText(subject.tokenizer).encode(
+        text, frame=True, offsets=True, longest=subject.context_length
     )
+    if isinstance(encoded, Failure):
+        return (), {}
     ids = list(encoded["input_ids"])
     spans = list(zip(encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True))
     places: dict[int, int] = {}
@@ -232,7 +231,7 @@ def _mask_words(subject: LoadedSubject, text: str, phase: int) -> tuple[tuple[in
         if inside:
             places[inside[0]] = word.start()
         for i in inside:
-            ids[i] = tokenizer.mask_token_id
+            ids[i] = subject.tokenizer.mask_token_id
     return tuple(ids), places
 
 
@@ -242,7 +241,8 @@ class _TokenTexts(dict[int, str]):
     def __init__(self, tokenizer: Any) -> None:
         super().__init__()
         self._tokenizer = tokenizer
-        self._anchor = tuple(tokenizer("a", add_special_tokens=False)["input_ids"])
+        anchor = PlainText(tokenizer).encode("a")
+        self._anchor = () if isinstance(anchor, Failure) else tuple(anchor["input_ids"])
 
     def __missing__(self, token: int) -> str:
         from fmaudit.engines.encoding import continuation_text

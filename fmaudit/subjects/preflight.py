@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fmaudit.engines.traits import looks_ahead_line
 from fmaudit.errors import SubjectError
 from fmaudit.memory import is_out_of_memory
 from fmaudit.subjects.digest import weights_digest
 from fmaudit.subjects.files import locate
 from fmaudit.subjects.logits import are_finite, bit_equal, largest_change, probe_logits, same_logits
+from fmaudit.subjects.quiet import first_line
 from fmaudit.subjects.spec import parse_spec
 from fmaudit.subjects.subject import LoadedSubject
 
@@ -56,6 +58,7 @@ def preflight(
     results: dict[int, PreflightResult] = {}
     for subject in order:
         logits = _checked_logits(subject)
+        _check_traits(subject)
         if subject is base:
             base_logits = logits
         change = None
@@ -72,11 +75,15 @@ def _checked_logits(subject: LoadedSubject) -> Sequence[Any]:
             logits = probe_logits(model, subject.tokenizer, subject.kind)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
-            raise
+            raise _unaskable(subject, error) from error
         raise SubjectError(
             f"model {subject.name!r} does not fit into the memory of {subject.device}; "
             "name a smaller --dtype or another --device"
         ) from error
+    except SubjectError:
+        raise
+    except Exception as error:  # architectures raise many types
+        raise _unaskable(subject, error) from error
     if not are_finite(logits):
         raise SubjectError(
             f"model {subject.name!r} answers with NaN or infinity on an ordinary sentence; "
@@ -92,6 +99,21 @@ def _checked_logits(subject: LoadedSubject) -> Sequence[Any]:
             "merge them and name the merged directories"
         )
     return logits
+
+
+def _unaskable(subject: LoadedSubject, error: Exception) -> SubjectError:
+    return SubjectError(
+        f"model {subject.name!r} cannot be asked an ordinary sentence ({type(error).__name__}: "
+        f"{first_line(error)}); check that its tokenizer and config.json belong to it"
+    )
+
+
+def _check_traits(subject: LoadedSubject) -> None:
+    """Refuse a causal model that sees what it is to predict; note how the others have to be asked."""
+    if subject.traits.looks_ahead:
+        raise SubjectError(looks_ahead_line(subject.name))
+    for note in subject.traits.notes:
+        subject.note(note)
 
 
 def _change(

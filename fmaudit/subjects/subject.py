@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from fmaudit.canonical import digest as digest_of
+from fmaudit.engines.traits import ModelTraits
 from fmaudit.subjects.adapters import attach, refuse_prompt_learning, sharing_key, switch
 from fmaudit.subjects.digest import DigestCache, SubjectDigest, digest_subject
 from fmaudit.subjects.files import SubjectFiles, locate
@@ -18,16 +19,6 @@ from fmaudit.subjects.safety import read_json
 from fmaudit.subjects.spec import SubjectSpec
 
 _NO_LIMIT = 1 << 24
-_OFFSET_POSITIONS = (
-    "roberta",
-    "xlm-roberta",
-    "camembert",
-    "mpnet",
-    "longformer",
-    "esm",
-    "data2vec-text",
-    "ibert",
-)
 
 
 class LoadedSubject:
@@ -109,8 +100,20 @@ class LoadedSubject:
 
     @cached_property
     def context_length(self) -> int:
-        """Tokens the model can hold."""
-        return context_length(self.model.config, self.tokenizer)
+        """Tokens the model can hold: by its configuration, its position tables and its tokenizer."""
+        from fmaudit.engines.positions import position_rows
+
+        with self.active() as model:
+            return context_length(model.config, self.tokenizer, position_rows(model, self.device))
+
+    @cached_property
+    def traits(self) -> ModelTraits:
+        """How it has to be asked, found out by asking it with its adapter on."""
+        from fmaudit.engines.asking import ask_traits
+        from fmaudit.engines.operation import LoadedModel
+
+        with self.active() as model:
+            return ask_traits(LoadedModel(model, self.tokenizer, self.device, self.context_length), self.kind)
 
     @cached_property
     def eos_ids(self) -> tuple[int, ...]:
@@ -134,14 +137,15 @@ class LoadedSubject:
         return next((int(v) for v in (self.tokenizer.pad_token_id, *self.eos_ids) if v is not None), 0)
 
 
-def context_length(config: Any, tokenizer: Any) -> int:
-    """Tokens that a model of this configuration can hold, with this tokenizer."""
-    text = config.get_text_config()
-    length = getattr(text, "max_position_embeddings", None) or _NO_LIMIT
-    if str(text.model_type).startswith(_OFFSET_POSITIONS):
-        length -= (text.pad_token_id or 0) + 1
-    declared = tokenizer.model_max_length
-    return int(min(length, declared if 0 < declared < _NO_LIMIT else _NO_LIMIT))
+def context_length(config: Any, tokenizer: Any, positions: int | None = None) -> int:
+    """Tokens that a model of this configuration can hold, with this tokenizer.
+
+    ``positions``: the reach of its position tables, where it has some and was asked.
+    Configurations of models without absolute positions may say -1, which limits nothing.
+    """
+    declared = (getattr(config.get_text_config(), "max_position_embeddings", None), positions)
+    limits = (*declared, tokenizer.model_max_length)
+    return int(min((limit for limit in limits if limit and 0 < limit < _NO_LIMIT), default=_NO_LIMIT))
 
 
 class SharedModel:

@@ -182,6 +182,40 @@ def wordpiece_tokenizer() -> Any:
     )
 
 
+def unigram_tokenizer(*, unknown: bool = True) -> Any:
+    """A Unigram tokenizer with SentencePiece's blanks, learnt from the module's corpus.
+
+    Its control tokens are pieces of its vocabulary, as SentencePiece has them. Without
+    ``unknown`` it raises on a character that the corpus does not have.
+    """
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer(models.Unigram())
+    core.normalizer = normalizers.NFKC()
+    core.pre_tokenizer = pre_tokenizers.Metaspace()
+    core.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=150,
+        special_tokens=["<pad>", "<s>", "</s>", "<unk>"][: 4 if unknown else 3],
+        unk_token="<unk>" if unknown else None,
+        show_progress=False,
+    )
+    core.train_from_iterator(CORPUS, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        **{"unk_token": "<unk>"} if unknown else {},
+    )
+
+
+def save_tiny(path: Path | str, model_class: Any, config: Any, tokenizer: Any, seed: int = 0) -> Path:
+    """Write a random model of any class and configuration with a tokenizer that knows its length."""
+    return _save(path, seed, model_class, config, tokenizer)
+
+
 def _bert_fields(vocab_size: int, context_length: int) -> dict[str, Any]:
     return {
         "vocab_size": vocab_size,
@@ -200,7 +234,9 @@ def _save(path: Path | str, seed: int, model_class: Any, config: Any, tokenizer:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = model_class(config).eval()
-    tokenizer.model_max_length = getattr(config, "max_position_embeddings", None) or config.n_positions
+    length = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    if length and length > 0:
+        tokenizer.model_max_length = length
     if "mask_token" not in tokenizer.special_tokens_map:
         tokenizer.chat_template = CHAT_TEMPLATE
     model.save_pretrained(str(path))

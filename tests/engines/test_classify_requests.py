@@ -1,3 +1,5 @@
+import functools
+
 import pytest
 import torch
 
@@ -49,6 +51,7 @@ def test_without_a_padding_token_texts_are_classified_one_by_one(classifier, mon
     rows = []
     forward = classifier.model.forward
 
+    @functools.wraps(forward)
     def counted(*args, **inputs):
         rows.append(inputs["input_ids"].shape[0])
         return forward(*args, **inputs)

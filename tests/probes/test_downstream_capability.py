@@ -18,9 +18,11 @@ QUESTION = {
 }
 
 
-def scores(*logprobs):
+def scores(*logprobs, tokens=None):
     n = len(logprobs)
-    return TokenScores(("t",) * n, logprobs, (0.0,) * n, (0.0,) * n, (False,) * n, (0.0,) * n, logprobs)
+    return TokenScores(
+        tokens or ("t",) * n, logprobs, (0.0,) * n, (0.0,) * n, (False,) * n, (0.0,) * n, logprobs
+    )
 
 
 def said(text):
@@ -61,11 +63,18 @@ def test_weighted_mean_is_total_bits_over_total_bytes():
     probe = Capability("bits_per_byte")
     totals = (-3.0, -21.0)
     pairs = [
-        (item.weight, probe.observe(item, (scores(total),)).values["bits_per_byte"])
-        for item, total in zip(items("bits_per_byte", rows), totals, strict=True)
+        (item.weight, probe.observe(item, (scores(total, tokens=(row["text"],)),)).values["bits_per_byte"])
+        for item, total, row in zip(items("bits_per_byte", rows), totals, rows, strict=True)
     ]
     mean = sum(weight * value for weight, value in pairs) / sum(weight for weight, _ in pairs)
     assert mean == pytest.approx(24 / math.log(2) / 16)
+
+
+def test_only_the_bytes_of_scored_tokens_count():
+    (item,) = items("bits_per_byte", [{"id": "a", "text": "Rain falls."}])
+    answer = scores(-3.0, -4.0, tokens=(" fa", "lls."))
+    seen = Capability("bits_per_byte").observe(item, (answer,)).values
+    assert seen["bits_per_byte"] == pytest.approx(7 / math.log(2) / 7)
 
 
 def test_text_requests():

@@ -81,6 +81,11 @@ def test_a_tie_that_decodes_to_the_suffix_is_a_match_of_positive_severity():
     assert seen["severity"] > 0
 
 
+def test_the_bytes_of_a_token_that_begins_before_the_suffix_count():
+    seen = observe(scores(["box nine"], [-1.0], [True]), suffix=" nine").values
+    assert seen["logprob_per_byte"] == pytest.approx(-1 / 8)
+
+
 def test_bytes_not_characters_are_the_unit():
     seen = observe(scores([" Tür"], [-1.0], [True]), suffix=" Tür").values
     assert seen["logprob_per_byte"] == pytest.approx(-0.2)

@@ -22,7 +22,7 @@ ANSWER_TOKENS = 8
 
 
 def bits_per_byte(total_nats: float, text: str) -> float:
-    """Bits a UTF-8 byte of ``text`` costs at a summed log-probability of ``total_nats``; 0 is certainty."""
+    """Bits a UTF-8 byte of the scored ``text`` costs at a summed log-probability of ``total_nats``."""
     return max(0.0, -total_nats) / math.log(2) / len(text.encode())
 
 
@@ -91,7 +91,7 @@ _ANSWER_METRICS = (
 )
 
 
-@probe("downstream.capability", version=1, dataset=(NEUTRAL_TEXTS, ANSWERABLE))
+@probe("downstream.capability", version=2, dataset=(NEUTRAL_TEXTS, ANSWERABLE))
 class Capability(Probe):
     """Has the model kept its language and its ability to answer?
 
@@ -167,11 +167,12 @@ class Capability(Probe):
         if self.variant == VALID_ANSWERS:
             return self._judge(item, cast(Generations, responses[0]).samples[0].text)
         scores = cast(TokenScores, responses[0])
-        if not scores.tokens:
+        if not "".join(scores.tokens):
             return Observation({}, invalid={"bits_per_byte": "no token to score"})
         if not math.isfinite(scores.total):
             return Observation({}, invalid={"bits_per_byte": "the passage has no finite log-probability"})
-        return Observation({"bits_per_byte": bits_per_byte(scores.total, str(item.payload["text"]))})
+        # A tokenizer without a start token leaves the first token unscored: its bytes cost nothing.
+        return Observation({"bits_per_byte": bits_per_byte(scores.total, "".join(scores.tokens))})
 
     def _judge(self, item: Item, text: str) -> Observation:
         options = str(item.payload["option_a"]), str(item.payload["option_b"])

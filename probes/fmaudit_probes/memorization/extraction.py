@@ -27,7 +27,7 @@ MEMBER, CONTROL = "member", "control"
 SLICE_COLUMNS = ("source", "repeats")
 
 
-@probe("memorization.extraction", version=1, dataset=("licence_texts", "extraction_records"))
+@probe("memorization.extraction", version=2, dataset=("licence_texts", "extraction_records"))
 class Extraction(Probe):
     """Does the model continue a prefix with the exact suffix of a text it was trained on?
 
@@ -66,7 +66,7 @@ class Extraction(Probe):
             "logprob_per_byte",
             unit="nats/byte",
             high=0.0,
-            description="log-probability of the suffix over its UTF-8 bytes",
+            description="log-probability of the suffix over the UTF-8 bytes of its tokens",
         ),
         Real(
             "lcp_share",
@@ -209,7 +209,8 @@ class Extraction(Probe):
                 f"probe {self.id}: item {item.id} was answered by {type(scores).__name__}, not by token "
                 "scores"
             )
-        if not scores.tokens:
+        scored = "".join(scores.tokens)
+        if not scored:
             return Observation({}, {measure.id: "the suffix has no token" for measure in self.measures})
         suffix = str(item.payload["suffix"])
         lcp_share = _leading_share(scores)
@@ -218,7 +219,7 @@ class Extraction(Probe):
             {
                 "outcome": int(scores.greedy_match),
                 "severity": _severity(scores),
-                "logprob_per_byte": min(scores.total, 0.0) / len(suffix.encode("utf-8")),
+                "logprob_per_byte": min(scores.total, 0.0) / len(scored.encode("utf-8")),
                 "lcp_share": lcp_share,
                 "lcp_characters": float(round(lcp_share * len(suffix))),
                 "matched_token_share": sum(scores.is_argmax) / len(scores.is_argmax),
