@@ -11,6 +11,7 @@ from fmaudit.engines.backoff import Backoff
 from fmaudit.engines.base import Ask, BackoffLog, EngineSettings
 from fmaudit.engines.batching import plan_batches
 from fmaudit.engines.operation import Job, LoadedModel, Operation
+from fmaudit.engines.start import Start
 from fmaudit.errors import ProbeError
 from fmaudit.requests import Classify, Failure, Fill, Generate, Request, RequestKind, Response, Score
 
@@ -30,6 +31,7 @@ class TransformersEngine:
         context_length: Tokens the model can hold.
         active: Makes a context that is entered around each batch: the place to
             switch an adapter off.
+        start: What texts are scored from; by default what the tokenizer asks for.
     """
 
     def __init__(
@@ -41,12 +43,13 @@ class TransformersEngine:
         settings: EngineSettings,
         context_length: int,
         active: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        start: Start | None = None,
     ) -> None:
         self.settings = settings
         self._active = active
         self._kind = kind
         loaded = LoadedModel(model, tokenizer, device, context_length)
-        self._operations = _operations(loaded, kind, settings.seed)
+        self._operations = _operations(loaded, kind, settings.seed, start)
         self._memory = Backoff(settings.token_budget)
 
     @property
@@ -154,7 +157,9 @@ class TransformersEngine:
 PreparedBatch: TypeAlias = tuple[tuple[int, ...], dict[int, tuple[int, ...]], dict[int, Job[Any]]]
 
 
-def _operations(loaded: LoadedModel, kind: ModelKind, seed: int) -> dict[RequestKind, Operation]:
+def _operations(
+    loaded: LoadedModel, kind: ModelKind, seed: int, start: Start | None
+) -> dict[RequestKind, Operation]:
     from fmaudit.engines.causal import CausalScoring
     from fmaudit.engines.classify import Classification
     from fmaudit.engines.encoding import CausalEncoder
@@ -167,5 +172,5 @@ def _operations(loaded: LoadedModel, kind: ModelKind, seed: int) -> dict[Request
     head = HeadRows(loaded.model)
     if kind == "masked":
         return {Fill: PseudoLikelihood(loaded, head)}
-    encoder = CausalEncoder(loaded.tokenizer)
+    encoder = CausalEncoder(loaded.tokenizer, start)
     return {Score: CausalScoring(loaded, encoder, head), Generate: Sampling(loaded, encoder, head, seed)}

@@ -193,11 +193,16 @@ def _model(
     except SubjectError as error:
         return str(error)
     length = context_length(found.config, tokenizer)
-    engine = TransformersEngine(found.model, tokenizer, found.kind, "meta", settings, length)
+    start = subject.start if found.kind == "causal" else None
+
+    def engine_of(settings: EngineSettings) -> TransformersEngine:
+        return TransformersEngine(found.model, tokenizer, found.kind, "meta", settings, length, start=start)
+
+    engine = engine_of(settings)
     loads = {entry.key: workload(engine, entry) for entry in _asked_of(party, asked)}
     passages: list[Request] = [Score(text) for text in texts] if found.kind == "causal" else []
     limited = EngineSettings(token_budget=BATCH_TOKENS, seed=settings.seed)
-    passing = TransformersEngine(found.model, tokenizer, found.kind, "meta", limited, length)
+    passing = engine_of(limited)
     neutral = workload_of(passing, passages)
     batches: dict[str, Sequence[Batch]] = {key: one.batches for key, one in loads.items()}
     batches[_NEUTRAL] = neutral.batches
@@ -206,7 +211,7 @@ def _model(
         speed = Speed({}, {})
         if any(batches.values()):
             speed = measured_speed(
-                found, tokenizer, subject.device, settings, length, batches, load, timing_seconds
+                found, tokenizer, subject.device, settings, length, batches, load, timing_seconds, start
             )
     return _Model(found, loads, neutral, speed, opening)
 

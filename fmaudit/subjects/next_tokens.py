@@ -114,7 +114,7 @@ def causal_passages(subject: LoadedSubject, texts: Sequence[str]) -> list[Causal
     from fmaudit.engines.encoding import CausalEncoder
     from fmaudit.requests import Failure
 
-    encoder = CausalEncoder(subject.tokenizer)
+    encoder = CausalEncoder(subject.tokenizer, subject.start)
     passages = []
     for text in texts:
         encoded = encoder.pair("", text)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from fmaudit.canonical import digest as digest_of
+from fmaudit.engines.start import Start, own_start
 from fmaudit.subjects.adapters import attach, refuse_prompt_learning, sharing_key, switch
 from fmaudit.subjects.digest import DigestCache, SubjectDigest, digest_subject
 from fmaudit.subjects.files import SubjectFiles, locate
@@ -53,6 +54,7 @@ class LoadedSubject:
         self._shared = shared
         self._adapter_key = adapter_key
         self._notes: list[str] = list(files.notes)
+        self._start: Start | None = None
 
     @property
     def name(self) -> str:
@@ -122,11 +124,14 @@ class LoadedSubject:
         flat = [ids for entry in declared for ids in (entry if isinstance(entry, list) else [entry])]
         return tuple(sorted({int(value) for value in flat if value is not None}))
 
-    @cached_property
-    def bos_id(self) -> int | None:
-        """The token a text is scored from: beginning of sequence, else end of sequence, else none."""
-        candidates = (self.tokenizer.bos_token_id, *self.eos_ids)
-        return next((int(value) for value in candidates if value is not None), None)
+    @property
+    def start(self) -> Start:
+        """What its texts are scored from: what its run has in common, else what its tokenizer asks for."""
+        return own_start(self.tokenizer) if self._start is None else self._start
+
+    def start_from(self, start: Start) -> None:
+        """Score its texts from ``start`` from now on."""
+        self._start = start
 
     @cached_property
     def pad_id(self) -> int:

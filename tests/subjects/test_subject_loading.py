@@ -111,7 +111,7 @@ def test_loaded_for_asking_only(models):
 def test_what_a_subject_says_of_itself(models):
     (base,) = subjects_of(models["base"])
     assert (base.name, base.kind, base.device, base.dtype) == ("base", "causal", "cpu", "float32")
-    assert (base.context_length, base.bos_id, base.eos_ids, base.pad_id) == (128, 1, (2,), 0)
+    assert (base.context_length, base.start.token, base.eos_ids, base.pad_id) == (128, "<s>", (2,), 0)
     assert subjects_of(models["masked"])[0].kind == "masked"
     assert subjects_of(models["classifier"])[0].kind == "classifier"
 
