@@ -265,7 +265,9 @@ def open_subjects(specs: Sequence[SubjectSpec], options: LoadOptions | None = No
 
 
 def _base_identity(identity: SubjectDigest) -> str:
-    return digest_of({part: identity.parts.get(part, "") for part in ("weights", "config", "code")})
+    return digest_of(
+        {part: identity.parts.get(part, "") for part in ("weights", "config", "code", "generation")}
+    )
 
 
 def _first_sharing_keys(found: Sequence[tuple[SubjectFiles, SubjectDigest]]) -> dict[str, str]:

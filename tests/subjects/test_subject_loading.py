@@ -87,6 +87,19 @@ def test_adapter_that_rewrites_the_base_has_its_own_model(models, tmp_path):
     assert not base.shares_model_with(adapted)
 
 
+def test_other_end_tokens_are_another_model(models, tmp_path):
+    import json
+
+    copy = shutil.copytree(models["base"], tmp_path / "copy")
+    place = copy / "generation_config.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"eos_token_id": [2, 9]}))
+    base, other = subjects_of(models["base"], copy)
+    assert not base.shares_model_with(other)
+    assert base.digest != other.digest
+    assert other.model.generation_config.eos_token_id == [2, 9]
+    assert base.model.generation_config.eos_token_id == 2
+
+
 def test_weights_load_lazily_and_one_model_at_a_time(models):
     base, other = subjects_of(models["base"], models["other"])
     assert base.digest != other.digest
