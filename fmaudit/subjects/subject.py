@@ -10,9 +10,11 @@ from typing import Any
 
 from fmaudit.canonical import digest as digest_of
 from fmaudit.engines.start import Start, own_start
+from fmaudit.errors import SubjectError
 from fmaudit.subjects.adapters import attach, refuse_prompt_learning, sharing_key, switch
 from fmaudit.subjects.digest import DigestCache, SubjectDigest, digest_subject
 from fmaudit.subjects.files import SubjectFiles, locate
+from fmaudit.subjects.labels import label_fault
 from fmaudit.subjects.load import Kind, LoadOptions, load_model, load_tokenizer, model_kind
 from fmaudit.subjects.logits import check_vocabulary, probe_logits
 from fmaudit.subjects.safety import read_json
@@ -245,7 +247,7 @@ def open_subjects(specs: Sequence[SubjectSpec], options: LoadOptions | None = No
     for spec in specs:
         files = locate(spec, allow_pickle=options.allow_pickle, allow_remote_code=options.allow_remote_code)
         refuse_prompt_learning(files)
-        model_kind(files)
+        _check_labels(files)
         found.append((files, digest_subject(files, cache)))
     homes = _first_sharing_keys(found)
     pool: list[SharedModel] = []
@@ -262,6 +264,12 @@ def open_subjects(specs: Sequence[SubjectSpec], options: LoadOptions | None = No
             shared[group].adapters[key] = files
         subjects.append(LoadedSubject(files, identity, shared[group], key))
     return subjects
+
+
+def _check_labels(files: SubjectFiles) -> None:
+    fault = label_fault(files.config) if model_kind(files) == "classifier" else ""
+    if fault:
+        raise SubjectError(f"classifier {files.spec.name!r}: {fault}")
 
 
 def _base_identity(identity: SubjectDigest) -> str:
