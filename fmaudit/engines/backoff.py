@@ -30,9 +30,13 @@ class Backoff:
         ``length`` is the padded tokens of one row, ``batch`` the number the log gets.
         """
         answers: list[Any] = []
-        for run in split_rows([length] * len(rows), self._budget):
+        for run in split_rows([length] * len(rows), self._left()):
             answers.extend(self._halving(batch, rows[run], length, forward))
         return answers
+
+    def _left(self) -> int:
+        lowered = self.log.token_budget
+        return self._budget if lowered is None else min(self._budget, lowered)
 
     def _halving(
         self, batch: int, rows: Sequence[Any], length: int, forward: Callable[[Sequence[Any]], list[Any]]
@@ -48,7 +52,7 @@ class Backoff:
         if len(rows) == 1:
             return [Failure(f"out of memory with one row of {length} tokens")]
         half = (len(rows) + 1) // 2
-        self._budget = min(self._budget, half * length)
+        self.log.token_budget = min(self._left(), half * length)
         first = self._halving(batch, rows[:half], length, forward)
         return first + self._halving(batch, rows[half:], length, forward)
 

@@ -28,9 +28,14 @@ class EngineSettings:
 
 @dataclass
 class BackoffLog:
-    """Batches that ran out of memory and were halved."""
+    """Batches that ran out of memory and were halved, and the budget that this left.
+
+    ``token_budget``: padded tokens a batch may still hold; None while nothing was
+    halved. Who continues a measurement sets it to what the earlier session had left.
+    """
 
     events: list[dict[str, int | str]] = field(default_factory=list)
+    token_budget: int | None = None
 
 
 class Engine(Protocol):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fmaudit.engines.plain_text import PlainText
+from fmaudit.engines.start import Start, own_start, prefix_id, token_id
 from fmaudit.requests import Failure, Span
 
 
@@ -21,25 +22,26 @@ class EncodedText:
 
 
 class CausalEncoder:
-    """Encodes text for a causal model as its tokenizer would, with one beginning-of-sequence token at most.
+    """Encodes text for a causal model, from the start that all models of the run have in common.
 
-    The token is put in front where the tokenizer itself does so, and where nothing
-    else precedes the text to predict. A tokenizer without one lends its
-    end-of-sequence token, as GPT-2 was trained; with neither, scoring begins at
-    the second token.
+    The start token is put in front of every text, or only where nothing else precedes
+    the text to predict, as ``start`` says; by default as the tokenizer itself does
+    (:func:`~fmaudit.engines.start.own_start`). Where ``start`` names no token, the
+    tokenizer's own prefix stays and the first token of a text is never scored.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, start: Start | None = None) -> None:
         self._tokenizer = tokenizer
         self._plain = PlainText(tokenizer)
-        bos = tokenizer.bos_token_id
-        self._start: int | None = tokenizer.eos_token_id if bos is None else bos
-        framed = self._plain.encode("a", frame=True)
-        probe = tokenizer("")["input_ids"] if isinstance(framed, Failure) else framed["input_ids"]
-        self._adds_start = bos is not None and len(probe) > 0 and probe[0] == bos
+        start = own_start(tokenizer) if start is None else start
+        self._skips_first = not start.token
+        self._start = prefix_id(tokenizer) if self._skips_first else token_id(tokenizer, start.token)
+        self._adds_start = self._skips_first or start.always
 
     def prompt(self, text: str) -> tuple[int, ...] | Failure:
         """The ids a continuation of ``text`` is generated from."""
+        if self._skips_first and not text:
+            return ()
         encoded = self._plain.encode(text)
         if isinstance(encoded, Failure):
             return encoded
@@ -66,12 +68,16 @@ class CausalEncoder:
             pieces = tuple(self._tokenizer.convert_ids_to_tokens(list(ids[border:])))
         full = self._started(ids, bare=border == 0)
         first = border + len(full) - len(ids)
-        if first:
-            return EncodedText(full, first, pieces)
-        if context:
+        least = self._least(full, ids)
+        if first < least and context:
             return Failure("continuation begins within the first token, and nothing precedes that one")
-        # Nothing precedes the very first token, so nothing predicts it.
-        return EncodedText(full, 1, pieces[1:])
+        # Nothing that all models share precedes the very first token, so nothing predicts it.
+        lost = max(least - first, 0)
+        return EncodedText(full, first + lost, pieces[lost:])
+
+    def _least(self, full: tuple[int, ...], ids: tuple[int, ...]) -> int:
+        """The first position that may be scored."""
+        return len(full) - len(ids) + 1 if self._skips_first else 1
 
     def _started(self, ids: tuple[int, ...], *, bare: bool) -> tuple[int, ...]:
         wanted = self._start is not None and (self._adds_start or bare)

@@ -12,6 +12,7 @@ from fmaudit.engines.backoff import Backoff
 from fmaudit.engines.base import Ask, BackoffLog, EngineSettings
 from fmaudit.engines.batching import plan_batches
 from fmaudit.engines.operation import Job, LoadedModel, Operation
+from fmaudit.engines.start import Start
 from fmaudit.engines.traits import Batching, GenerationWay, ModelKind, ModelTraits
 from fmaudit.errors import FmauditError, ProbeError
 from fmaudit.memory import is_out_of_memory
@@ -32,6 +33,7 @@ class TransformersEngine:
         active: Makes a context that is entered around each batch: the place to
             switch an adapter off.
         traits: How the model has to be asked; found out before the first request if not given.
+        start: What texts are scored from; by default what the tokenizer asks for.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class TransformersEngine:
         context_length: int,
         active: Callable[[], AbstractContextManager[Any]] = nullcontext,
         traits: ModelTraits | None = None,
+        start: Start | None = None,
     ) -> None:
         self.settings = settings
         self._active = active
         self._kind = kind
         self._loaded = LoadedModel(model, tokenizer, device, context_length)
+        self._start = start
         self._known_traits = traits
         self._answered = False
         self._memory = Backoff(settings.token_budget)
@@ -228,7 +232,7 @@ PreparedBatch: TypeAlias = tuple[tuple[int, ...], dict[int, tuple[int, ...]], di
 
 
 def _operations(
-    loaded: LoadedModel, kind: ModelKind, seed: int, traits: ModelTraits
+    loaded: LoadedModel, kind: ModelKind, seed: int, traits: ModelTraits, start: Start | None
 ) -> dict[RequestKind, Operation]:
     from fmaudit.engines.causal import CausalScoring
     from fmaudit.engines.classify import Classification
@@ -242,7 +246,7 @@ def _operations(
     head = HeadRows(loaded.model)
     if kind == "masked":
         return {Fill: PseudoLikelihood(loaded, head)}
-    encoder = CausalEncoder(loaded.tokenizer)
+    encoder = CausalEncoder(loaded.tokenizer, start)
     way = traits.generating or GenerationWay(positions=loaded.takes("position_ids"))
     return {
         Score: CausalScoring(loaded, encoder, head),

@@ -12,7 +12,7 @@ from fmaudit.canonical import digest_file
 from fmaudit.errors import ExecutionError, UsageError
 from fmaudit.evidence.atomic import PARTIAL_SUFFIX, remove_partial_files, write_atomically
 from fmaudit.evidence.lock import LOCK_FILE
-from fmaudit.evidence.rows import Row, parquet_bytes
+from fmaudit.evidence.rows import Row, parquet_bytes, part_counts
 from fmaudit.probe import Measure
 
 RUN_FILE = "run.json"
@@ -46,6 +46,10 @@ class RunDirectory:
     ) -> None:
         """Write a finished block and its counts; a killed write leaves nothing that counts."""
         write_atomically(self._part(subject, key, block), parquet_bytes(rows, measures, counts))
+
+    def block_counts(self, subject: str, key: str, block: int) -> dict[str, int]:
+        """The counts that a finished block was written with."""
+        return part_counts(self._part(subject, key, block))
 
     def drop_block(self, subject: str, key: str, block: int) -> None:
         """Remove a block, if it is there."""

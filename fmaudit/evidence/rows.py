@@ -78,11 +78,18 @@ def read_counts(folder: Path) -> dict[str, int]:
     """The counts of a measurement's parts, summed."""
     total: dict[str, int] = {}
     for part in sorted(folder.glob("part-*.parquet")):
-        for name, count in (pq.read_schema(part).metadata or {}).items():
-            if name.decode().startswith(COUNT_PREFIX):
-                key = name.decode().removeprefix(COUNT_PREFIX)
-                total[key] = total.get(key, 0) + int(count)
+        for key, count in part_counts(part).items():
+            total[key] = total.get(key, 0) + count
     return total
+
+
+def part_counts(part: Path) -> dict[str, int]:
+    """The counts of one part."""
+    return {
+        name.decode().removeprefix(COUNT_PREFIX): int(count)
+        for name, count in (pq.read_schema(part).metadata or {}).items()
+        if name.decode().startswith(COUNT_PREFIX)
+    }
 
 
 def read_parts(folder: Path) -> pa.Table:

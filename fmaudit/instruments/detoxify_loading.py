@@ -10,6 +10,8 @@ from typing import Any
 
 from fmaudit.canonical import digest, digest_file
 from fmaudit.errors import SubjectError, UsageError
+from fmaudit.subjects.labels import label_fault
+from fmaudit.subjects.safety import read_json
 
 # Jigsaw's first challenge named these labels otherwise than its second.
 STANDARD_NAMES = {"toxic": "toxicity", "identity_hate": "identity_attack", "severe_toxic": "severe_toxicity"}
@@ -94,6 +96,8 @@ def load_directory(path: Path, label: str, device: str) -> Loaded:
             f"instrument detoxify: {path.name} needs config.json and safetensors weights; pickled weights "
             "are refused"
         )
+    if fault := label_fault(read_json(path / "config.json")):
+        raise SubjectError(f"instrument detoxify: {path.name}: {fault}")
     try:
         config = AutoConfig.from_pretrained(path, local_files_only=True)
         model, report = AutoModelForSequenceClassification.from_pretrained(

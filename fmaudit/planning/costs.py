@@ -196,9 +196,12 @@ def _model(
     traits, length = asked_traits(found, tokenizer, load)
     if traits.looks_ahead:
         return looks_ahead_line(subject.name)
+    start = subject.start if found.kind == "causal" else None
 
     def engine_of(used: EngineSettings) -> TransformersEngine:
-        return TransformersEngine(found.model, tokenizer, found.kind, "meta", used, length, traits=traits)
+        return TransformersEngine(
+            found.model, tokenizer, found.kind, "meta", used, length, traits=traits, start=start
+        )
 
     engine = engine_of(settings)
     loads = {entry.key: workload(engine, entry) for entry in _asked_of(party, asked)}
@@ -212,7 +215,7 @@ def _model(
         speed = Speed({}, {})
         if any(batches.values()):
             speed = measured_speed(
-                found, tokenizer, subject.device, settings, length, batches, load, timing_seconds
+                found, tokenizer, subject.device, settings, length, batches, load, timing_seconds, start
             )
     return _Model(found, loads, neutral, speed, opening)
 

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from fmaudit.engines.base import Ask, EngineSettings
+from fmaudit.engines.start import Start
 from fmaudit.engines.transformers_engine import TransformersEngine
 from fmaudit.planning.outline import Outline, shallow
 from fmaudit.planning.workload import Batch
@@ -74,13 +75,14 @@ def measured_speed(
     loads: Loads,
     options: LoadOptions,
     budget: float,
+    start: Start | None = None,
 ) -> Speed:
     """Ask random models a sample of the batches of each workload, about ``budget`` seconds long."""
     depths = timed_depths(found)
 
     def engine_of(depth: int) -> TransformersEngine:
         model = shallow(found, depth, device, options)
-        return TransformersEngine(model, tokenizer, found.kind, device, settings, context_length)
+        return TransformersEngine(model, tokenizer, found.kind, device, settings, context_length, start=start)
 
     # One model at a time is in memory.
     engine = engine_of(depths[-1])

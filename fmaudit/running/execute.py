@@ -104,10 +104,16 @@ def _plan(
         "instrument": {instrument.id: instrument.digest} if instrument else {},
         "device": device,
         "dtype": load.resolve_dtype(),
+        "start": _start(parties),
         "limit": options.limit,
         "seed": options.seed,
         "token_budget": options.token_budget or token_budget_of(device),
     }
+
+
+def _start(parties: Sequence[Party]) -> dict[str, str] | None:
+    causal = [party.subject for party in parties if party.subject.kind == "causal"]
+    return causal[0].start.protocol() if causal else None
 
 
 def _begun(
@@ -297,6 +303,7 @@ def _engine(run: _Run, party: Party, replicate: int) -> Any:
         subject.context_length,
         subject.active,
         subject.traits,
+        subject.start,
     )
 
 
@@ -310,6 +317,8 @@ def _protocol(
         "seed": plan["seed"],
         "instruments": {instrument.id: instrument.digest} if instrument else {},
     }
+    if asked_kinds(entry) & {"score", "generate"}:
+        fields["start"] = plan["start"]
     return fields | {"digest": digest(fields)}
 
 

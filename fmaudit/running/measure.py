@@ -19,7 +19,7 @@ from fmaudit.probe import Item, Observation, Probe
 from fmaudit.requests import Failure, Generate, Generation, Generations, InstrumentScore, Response
 
 _LOGGER = logging.getLogger(__name__)
-EVENTS, NEAR_TIES = "backoff_events", "rows_near_tie"
+EVENTS, NEAR_TIES, BUDGET = "backoff_events", "rows_near_tie", "token_budget_left"
 NEAR_TIE = 1e-4
 """Margin below which another batch composition may change an outcome or a text."""
 
@@ -79,6 +79,7 @@ def measure(
     """
     plans: list[Mapping[str, Any]] = []
     pending = {block.index for block in pending_blocks(planned, target)}
+    halved = False
     for block in planned.blocks():
         asks = _asks(planned.probe, block)
         batches = engine.plan(asks)
@@ -90,6 +91,7 @@ def measure(
             }
         )
         if block.index not in pending:
+            halved |= _continued(engine, target, block)
             continue
         before = len(engine.backoff.events)
         responses = _scored(_answers(engine, asks, target, tick), instrument)
@@ -100,22 +102,31 @@ def measure(
             block.index,
             [row for row, _ in rows],
             planned.probe.measures,
-            _backoff_counts(engine, before, rows),
+            _backoff_counts(engine, before, rows, halved),
         )
     counts = read_counts(target.run.evidence(target.subject, target.folder))
     return MeasurementLog(tuple(plans), counts.get(EVENTS, 0), counts.get(NEAR_TIES, 0))
 
 
+def _continued(engine: Engine, target: Target, block: Block) -> bool:
+    """Let the engine go on as after this finished block; whether memory had run out by then."""
+    counts = target.run.block_counts(target.subject, target.folder, block.index)
+    if BUDGET in counts:
+        engine.backoff.token_budget = counts[BUDGET]
+    return EVENTS in counts
+
+
 def _backoff_counts(
-    engine: Engine, before: int, rows: Sequence[tuple[Row, tuple[Response, ...]]]
+    engine: Engine, before: int, rows: Sequence[tuple[Row, tuple[Response, ...]]], halved: bool
 ) -> dict[str, int]:
-    # Kept with the rows, so that a kill between two blocks loses no count.
-    if not engine.backoff.events:
+    # Kept with the rows, so that a kill between two blocks loses no count and no lower budget.
+    if not engine.backoff.events and not halved:
         return {}
+    left = engine.backoff.token_budget
     return {
         EVENTS: len(engine.backoff.events) - before,
         NEAR_TIES: sum(_near_tie(entry) for entry in rows),
-    }
+    } | ({} if left is None else {BUDGET: left})
 
 
 def _asks(probe: Probe, block: Block) -> list[Ask]:

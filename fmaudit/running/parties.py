@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from fmaudit.errors import UsageError
+from fmaudit.engines.start import common_start, own_start, token_id
+from fmaudit.errors import SubjectError, UsageError
 from fmaudit.plan import PlannedMeasurement
 from fmaudit.running.options import RunOptions
 from fmaudit.subjects import LoadedSubject, LoadOptions, open_subjects, parse_named_spec, preflight
@@ -44,7 +46,38 @@ def open_parties(
     ]
     _refuse_rings(dict(zip(ids, parents, strict=True)))
     subjects = open_subjects(specs, load)
+    share_start(dict(zip(ids, subjects, strict=True)))
     return [Party(*place) for place in zip(ids, roles, subjects, parents, strict=True)]
+
+
+def share_start(subjects: Mapping[str, LoadedSubject]) -> None:
+    """Let all causal subjects of a run score from one start token, the first one's, and note the changes.
+
+    A subject whose tokenizer cannot be read is left to whoever asks it first.
+    """
+    causal = {name: subject for name, subject in subjects.items() if subject.kind == "causal"}
+    tokenizers: dict[str, Any] = {}
+    for name, subject in causal.items():
+        with suppress(SubjectError):
+            tokenizers[name] = subject.tokenizer
+    if not tokenizers:
+        return
+    first = next(iter(tokenizers))
+    wanted, common = own_start(tokenizers[first]), common_start(list(tokenizers.values()))
+    lacking = [name for name, one in tokenizers.items() if token_id(one, wanted.token) is None]
+    for name, tokenizer in tokenizers.items():
+        causal[name].start_from(common)
+        own = own_start(tokenizer)
+        if common.token and own != common:
+            causal[name].note(
+                f"its texts start from {common.token!r} ({common.protocol()['before']}), as those of "
+                f"{first!r} do; its own tokenizer starts from {own.token!r} ({own.protocol()['before']})"
+            )
+        elif not common.token and wanted.token:
+            causal[name].note(
+                f"texts are scored from their second token on: {', '.join(lacking)} has no token "
+                f"{wanted.token!r}, from which those of {first!r} would start"
+            )
 
 
 def _parent(name: str, role: str, spec: SubjectSpec, ids: Sequence[str], roles: Sequence[str]) -> str | None:

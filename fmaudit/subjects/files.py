@@ -28,6 +28,8 @@ TOKENIZER_FILES = (
     "vocab.txt",
     "added_tokens.json",
     "special_tokens_map.json",
+    "normalizer.json",
+    "tekken.json",
 )
 _TOKENIZER_SUFFICES = ("tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 _GGUF_MAGIC = b"GGUF"

@@ -122,6 +122,8 @@ def load_model(files: SubjectFiles, options: LoadOptions) -> tuple[Any, list[str
             model, info = auto_class.from_pretrained(str(files.root), **arguments)
             model = model.to(options.resolve_device())
     except Exception as error:  # the library raises many types for an unreadable model
+        if "ignore_mismatched_sizes" in str(error):
+            raise SubjectError(_other_shapes(files)) from None
         raise SubjectError(
             f"model {files.spec.name!r} cannot be loaded ({type(error).__name__}: {first_line(error)}); "
             "copy it again, or check that this version of transformers knows it"
@@ -131,6 +133,17 @@ def load_model(files: SubjectFiles, options: LoadOptions) -> tuple[Any, list[str
     model.eval()
     model.requires_grad_(False)
     return model, notes
+
+
+def _other_shapes(files: SubjectFiles) -> str:
+    names = files.config.get("id2label")
+    labels = (
+        f" (its id2label names {len(names)} labels, the last by the index {len(names) - 1})" if names else ""
+    )
+    return (
+        f"model {files.spec.name!r}: its weights do not have the shapes that its config.json asks for"
+        f"{labels}; check that config.json belongs to these weights"
+    )
 
 
 def load_tokenizer(files: SubjectFiles, options: LoadOptions) -> Any:

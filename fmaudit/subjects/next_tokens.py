@@ -115,7 +115,7 @@ def causal_passages(subject: LoadedSubject, texts: Sequence[str]) -> list[Causal
     """Encode passages for a causal model, cut at its context length."""
     from fmaudit.engines.encoding import CausalEncoder
 
-    encoder = CausalEncoder(subject.tokenizer)
+    encoder = CausalEncoder(subject.tokenizer, subject.start)
     passages = []
     for text in texts:
         encoded = encoder.pair("", text)

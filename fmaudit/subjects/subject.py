@@ -9,10 +9,13 @@ from functools import cached_property
 from typing import Any
 
 from fmaudit.canonical import digest as digest_of
+from fmaudit.engines.start import Start, own_start
 from fmaudit.engines.traits import ModelTraits
+from fmaudit.errors import SubjectError
 from fmaudit.subjects.adapters import attach, refuse_prompt_learning, sharing_key, switch
 from fmaudit.subjects.digest import DigestCache, SubjectDigest, digest_subject
 from fmaudit.subjects.files import SubjectFiles, locate
+from fmaudit.subjects.labels import label_fault
 from fmaudit.subjects.load import Kind, LoadOptions, load_model, load_tokenizer, model_kind
 from fmaudit.subjects.logits import check_vocabulary, probe_logits
 from fmaudit.subjects.safety import read_json
@@ -44,6 +47,7 @@ class LoadedSubject:
         self._shared = shared
         self._adapter_key = adapter_key
         self._notes: list[str] = list(files.notes)
+        self._start: Start | None = None
 
     @property
     def name(self) -> str:
@@ -125,11 +129,14 @@ class LoadedSubject:
         flat = [ids for entry in declared for ids in (entry if isinstance(entry, list) else [entry])]
         return tuple(sorted({int(value) for value in flat if value is not None}))
 
-    @cached_property
-    def bos_id(self) -> int | None:
-        """The token a text is scored from: beginning of sequence, else end of sequence, else none."""
-        candidates = (self.tokenizer.bos_token_id, *self.eos_ids)
-        return next((int(value) for value in candidates if value is not None), None)
+    @property
+    def start(self) -> Start:
+        """What its texts are scored from: what its run has in common, else what its tokenizer asks for."""
+        return own_start(self.tokenizer) if self._start is None else self._start
+
+    def start_from(self, start: Start) -> None:
+        """Score its texts from ``start`` from now on."""
+        self._start = start
 
     @cached_property
     def pad_id(self) -> int:
@@ -244,7 +251,7 @@ def open_subjects(specs: Sequence[SubjectSpec], options: LoadOptions | None = No
     for spec in specs:
         files = locate(spec, allow_pickle=options.allow_pickle, allow_remote_code=options.allow_remote_code)
         refuse_prompt_learning(files)
-        model_kind(files)
+        _check_labels(files)
         found.append((files, digest_subject(files, cache)))
     homes = _first_sharing_keys(found)
     pool: list[SharedModel] = []
@@ -263,8 +270,16 @@ def open_subjects(specs: Sequence[SubjectSpec], options: LoadOptions | None = No
     return subjects
 
 
+def _check_labels(files: SubjectFiles) -> None:
+    fault = label_fault(files.config) if model_kind(files) == "classifier" else ""
+    if fault:
+        raise SubjectError(f"classifier {files.spec.name!r}: {fault}")
+
+
 def _base_identity(identity: SubjectDigest) -> str:
-    return digest_of({part: identity.parts.get(part, "") for part in ("weights", "config", "code")})
+    return digest_of(
+        {part: identity.parts.get(part, "") for part in ("weights", "config", "code", "generation")}
+    )
 
 
 def _first_sharing_keys(found: Sequence[tuple[SubjectFiles, SubjectDigest]]) -> dict[str, str]:

@@ -249,3 +249,112 @@ class TestDigest:
         assert self.parts(base) == before
         edit(base / "tokenizer_config.json", lambda value: value.update(chat_template="other"))
         assert self.parts(base).parts["chat_template"] != before.parts["chat_template"]
+
+    def test_end_tokens_of_generation_are_the_model(self, base):
+        place = base / "generation_config.json"
+        before = self.parts(base)
+        edit(place, lambda value: value.update(eos_token_id=[2, 7]))
+        after = self.parts(base)
+        assert set(after.parts) - set(before.parts) == {"generation"}
+        assert after.total != before.total
+        edit(
+            place,
+            lambda value: value.update(eos_token_id=[7, 2, 2], temperature=0.3, transformers_version="9"),
+        )
+        assert self.parts(base) == after
+        # Without the file the model's own configuration ends texts, and says the same.
+        edit(place, lambda value: value.update(eos_token_id=2))
+        assert self.parts(base) == before
+        place.unlink()
+        assert self.parts(base) == before
+
+    @pytest.mark.parametrize("ends", [None, [2, 7], 3])
+    def test_what_is_digested_is_what_ends_a_text(self, base, ends):
+        from transformers import AutoModelForCausalLM
+
+        def change(value):
+            value.pop("eos_token_id", None)
+            value.update({"eos_token_id": ends} if ends is not None else {})
+
+        edit(base / "generation_config.json", change)
+        used = AutoModelForCausalLM.from_pretrained(base).generation_config.eos_token_id
+        assert used == ends
+        assert "generation" in self.parts(base).parts
+
+    def test_how_tensors_are_spread_over_files_is_not(self, base, lora):
+        from safetensors.torch import load_file, save_file
+
+        before = self.parts(base, lora)
+        tensors = load_file(base / "model.safetensors")
+        save_file(dict(reversed(tensors.items())), base / "model.safetensors", {"format": "pt", "by": "x"})
+        assert self.parts(base, lora) == before
+        shard(base)
+        assert self.parts(base, lora) == before
+        edit(base / "model.safetensors.index.json", lambda value: value.update(metadata={"total_size": 1}))
+        for number in (1, 2):
+            (base / f"model-{number}.safetensors").rename(base / f"part-{number}.safetensors")
+        text = (base / "model.safetensors.index.json").read_text().replace("model-", "part-")
+        (base / "model.safetensors.index.json").write_text(text)
+        assert self.parts(base, lora) == before
+
+    def test_pickled_tensors_are_the_same_tensors(self, base):
+        import torch
+        from safetensors.torch import load_file
+
+        before = self.parts(base)
+        tensors = load_file(base / "model.safetensors")
+        (base / "model.safetensors").unlink()
+        for form in (True, False):
+            torch.save(tensors, base / "pytorch_model.bin", _use_new_zipfile_serialization=form)
+            assert digest_subject(find(base, allow_pickle=True)) == before
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda tensors: tensors.update({"model.norm.bias": tensors.pop("model.norm.weight")}),
+            lambda tensors: tensors.update({"model.norm.weight": tensors["model.norm.weight"].double()}),
+            lambda tensors: tensors.update(
+                {
+                    "lm_head.weight": tensors["lm_head.weight"].reshape(
+                        -1, 2 * tensors["lm_head.weight"].shape[1]
+                    )
+                }
+            ),
+        ],
+        ids=["name", "dtype", "shape"],
+    )
+    def test_name_dtype_and_shape_are_the_weights(self, base, change):
+        from safetensors.torch import load_file, save_file
+
+        before = self.parts(base)
+        tensors = load_file(base / "model.safetensors")
+        change(tensors)
+        save_file(tensors, base / "model.safetensors")
+        assert self.parts(base).parts["weights"] != before.parts["weights"]
+
+    def test_key_order_of_a_tokenizer_is_not_the_model_but_an_added_token_is(self, base):
+        before = self.parts(base)
+        place = base / "tokenizer.json"
+        content = json.loads(place.read_text())
+        place.write_text(json.dumps(dict(reversed(content.items())), indent=4))
+        assert self.parts(base) == before
+        (base / "added_tokens.json").write_text(json.dumps({"<new>": 383}))
+        assert self.parts(base).parts["tokenizer"] != before.parts["tokenizer"]
+
+    def test_weights_are_read_in_pieces(self, base, monkeypatch):
+        before = self.parts(base)
+        monkeypatch.setattr("fmaudit.subjects.tensor_digest._CHUNK", 100)
+        assert self.parts(base) == before
+
+    def test_end_tokens_beside_a_gguf_file_are_its_own(self, tmp_path):
+        path = tmp_path / "m.gguf"
+        path.write_bytes(b"GGUF and whatever it holds")
+
+        def found():
+            return digest_subject(locate(parse_spec(str(path))))
+
+        before = found()
+        assert set(before.parts) == {"weights"}
+        (tmp_path / "generation_config.json").write_text('{"eos_token_id": 5}')
+        assert set(found().parts) == {"weights", "generation"}
+        assert found().parts["weights"] == before.parts["weights"]

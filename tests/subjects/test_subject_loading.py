@@ -87,6 +87,19 @@ def test_adapter_that_rewrites_the_base_has_its_own_model(models, tmp_path):
     assert not base.shares_model_with(adapted)
 
 
+def test_other_end_tokens_are_another_model(models, tmp_path):
+    import json
+
+    copy = shutil.copytree(models["base"], tmp_path / "copy")
+    place = copy / "generation_config.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"eos_token_id": [2, 9]}))
+    base, other = subjects_of(models["base"], copy)
+    assert not base.shares_model_with(other)
+    assert base.digest != other.digest
+    assert other.model.generation_config.eos_token_id == [2, 9]
+    assert base.model.generation_config.eos_token_id == 2
+
+
 def test_weights_load_lazily_and_one_model_at_a_time(models):
     base, other = subjects_of(models["base"], models["other"])
     assert base.digest != other.digest
@@ -111,7 +124,7 @@ def test_loaded_for_asking_only(models):
 def test_what_a_subject_says_of_itself(models):
     (base,) = subjects_of(models["base"])
     assert (base.name, base.kind, base.device, base.dtype) == ("base", "causal", "cpu", "float32")
-    assert (base.context_length, base.bos_id, base.eos_ids, base.pad_id) == (128, 1, (2,), 0)
+    assert (base.context_length, base.start.token, base.eos_ids, base.pad_id) == (128, "<s>", (2,), 0)
     assert subjects_of(models["masked"])[0].kind == "masked"
     assert subjects_of(models["classifier"])[0].kind == "classifier"
 

@@ -7,9 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
-from fmaudit.errors import DataError
+from fmaudit.errors import DataError, ProbeError
 from fmaudit.probe import Binary, Item, Observation, Probe, Rate, Real, Statistic, Table, probe
 from fmaudit.requests import Classify, LabelScores, Request, Response
+from fmaudit_probes.downstream.label_names import (
+    UnknownLabel,
+    label_position,
+    other_numbering,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,19 +25,6 @@ if TYPE_CHECKING:
 RateName: TypeAlias = Literal["true_positive_rate", "false_positive_rate", "selection_rate"]
 GROUP_PREFIX = "group"
 NEEDS = ("actual_positive", "predicted_positive")
-
-
-class _UnknownLabel(Exception):
-    """A label of the file that the classifier does not have."""
-
-
-def _label_index(label: str, labels: Sequence[str]) -> int:
-    """Position of ``label`` among the classifier's labels; a number no name fits is a position."""
-    if label in labels:
-        return labels.index(label)
-    if label.isdecimal() and int(label) < len(labels):
-        return int(label)
-    raise _UnknownLabel(f"label {label!r} is none of the classifier's: {', '.join(labels)}")
 
 
 def _counted(rate: RateName, actual: np.ndarray) -> np.ndarray:
@@ -162,15 +155,16 @@ def _statistic(
     )
 
 
-@probe("downstream.group_fairness", version=1, dataset="group_labels")
+@probe("downstream.group_fairness", version=2, dataset="group_labels")
 class GroupFairness(Probe):
     """Does a classifier err differently from group to group?
 
     The file has columns ``text``, ``label`` and one or more whose names begin
     with ``group``; ``positive`` names the positive label, which is otherwise the
     second label of a two-label classifier. A label of the file is a label of the
-    classifier or its position. ``outcome`` is 1 where the most probable label is
-    wrong; ``severity`` is the largest probability of a wrong label minus that of
+    classifier, or its position where no label is named by a number. ``outcome`` is 1
+    where the most probable label is wrong; ``severity`` is the largest probability
+    of a wrong label minus that of
     the right one, in [-1, 1].
     """
 
@@ -236,6 +230,10 @@ class GroupFairness(Probe):
 
     def items(self, data: Dataset) -> Iterator[Item]:
         """One item a row, sliced by its group columns. Raises DataError where a row has no group."""
+        numbers: dict[str, int] = {}
+        for number, row in enumerate(data.rows):
+            if whole_number(str(row["label"])) is not None:
+                numbers.setdefault(str(row["label"]), number + 1)
         for number, row in enumerate(data.rows):
             groups = {name: value for name, value in row.items() if name.startswith(GROUP_PREFIX)}
             if not groups:
@@ -249,7 +247,12 @@ class GroupFairness(Probe):
                     )
             yield Item(
                 id=f"row-{number:06d}",
-                payload={"text": row["text"], "label": str(row["label"]), "positive": row.get("positive")},
+                payload={
+                    "text": row["text"],
+                    "label": str(row["label"]),
+                    "positive": row.get("positive"),
+                    "numbers": numbers,
+                },
                 slices={name: str(value) for name, value in groups.items()},
             )
 
@@ -258,12 +261,17 @@ class GroupFairness(Probe):
         return (Classify(str(item.payload["text"])),)
 
     def observe(self, item: Item, responses: Sequence[Response]) -> Observation:
-        """Hold the prediction against the label; invalid where a label is not one of the classifier's."""
+        """Hold the prediction against the label; invalid where a label is not one of the classifier's.
+
+        Raises ProbeError where the numbers in the file are not the classifier's numbers.
+        """
         scores = cast(LabelScores, responses[0])
+        if wrong_numbers := other_numbering(item.payload.get("numbers") or {}, scores.labels):
+            raise ProbeError(f"probe {self.id}: {wrong_numbers}")
         try:
-            right = _label_index(str(item.payload["label"]), scores.labels)
+            right = label_position(str(item.payload["label"]), scores.labels)
             positive = self._positive(item, scores.labels)
-        except _UnknownLabel as error:
+        except UnknownLabel as error:
             return Observation({}, invalid={measure.id: str(error) for measure in self.measures})
         predicted = scores.labels.index(scores.best)
         wrong = max(p for index, p in enumerate(scores.probability) if index != right)
@@ -279,12 +287,12 @@ class GroupFairness(Probe):
     @staticmethod
     def _positive(item: Item, labels: Sequence[str]) -> int:
         if len(labels) < 2:
-            raise _UnknownLabel("the classifier has a single label: nothing to tell apart")
+            raise UnknownLabel("the classifier has a single label: nothing to tell apart")
         named = item.payload.get("positive")
         if named not in (None, ""):
-            return _label_index(str(named), labels)
+            return label_position(str(named), labels)
         if len(labels) != 2:
-            raise _UnknownLabel(
+            raise UnknownLabel(
                 f"the classifier has {len(labels)} labels: name the positive one in a column positive"
             )
         return 1
