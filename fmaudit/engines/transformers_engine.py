@@ -26,7 +26,7 @@ class TransformersEngine:
         tokenizer: Its tokenizer.
         kind: Which of the three it is.
         device: Where inputs go.
-        settings: Token budget and seed.
+        settings: Token budget, and what keys the random numbers.
         context_length: Tokens the model can hold.
         active: Makes a context that is entered around each batch: the place to
             switch an adapter off.
@@ -46,7 +46,7 @@ class TransformersEngine:
         self._active = active
         self._kind = kind
         loaded = LoadedModel(model, tokenizer, device, context_length)
-        self._operations = _operations(loaded, kind, settings.seed)
+        self._operations = _operations(loaded, kind, settings)
         self._memory = Backoff(settings.token_budget)
 
     @property
@@ -154,7 +154,9 @@ class TransformersEngine:
 PreparedBatch: TypeAlias = tuple[tuple[int, ...], dict[int, tuple[int, ...]], dict[int, Job[Any]]]
 
 
-def _operations(loaded: LoadedModel, kind: ModelKind, seed: int) -> dict[RequestKind, Operation]:
+def _operations(
+    loaded: LoadedModel, kind: ModelKind, settings: EngineSettings
+) -> dict[RequestKind, Operation]:
     from fmaudit.engines.causal import CausalScoring
     from fmaudit.engines.classify import Classification
     from fmaudit.engines.encoding import CausalEncoder
@@ -168,4 +170,5 @@ def _operations(loaded: LoadedModel, kind: ModelKind, seed: int) -> dict[Request
     if kind == "masked":
         return {Fill: PseudoLikelihood(loaded, head)}
     encoder = CausalEncoder(loaded.tokenizer)
-    return {Score: CausalScoring(loaded, encoder, head), Generate: Sampling(loaded, encoder, head, seed)}
+    sampling = Sampling(loaded, encoder, head, settings.seed, settings.stream)
+    return {Score: CausalScoring(loaded, encoder, head), Generate: sampling}
