@@ -18,6 +18,8 @@ from fmaudit.probe import Item, Probe
 from fmaudit.requests import Generate, Request, Score
 
 BLOCK_ITEMS = 64
+DRAWS = "common to base and adapted, own for each reference and retest"
+"""Who is sampled on which random numbers: a part of the protocol of everything that is sampled."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,8 @@ def _decodings(requests: Sequence[Request]) -> list[dict[str, Any]]:
                 "max_new_tokens": request.max_new_tokens,
                 "stop": list(request.stop),
             }
+            if request.decoding.temperature > 0:
+                entry["draws"] = DRAWS
         else:
             continue
         seen[digest(entry)] = entry

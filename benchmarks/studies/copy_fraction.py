@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import beta
 
+from benchmarks.studies import common_draws
+from benchmarks.studies.copy_cell import Cell, percent
 from fmaudit.inheritance import carries_inheritance, copy_fraction, match_rate, retention
 
 ITEMS, IN_CLUSTER = 1000, 4
 CLUSTERS = np.arange(ITEMS) // IN_CLUSTER
 MEAN, SD, SHARED = -0.5, 1.5, 0.3
 RHOS, SPREADS, LINEAGES = (0.0, 0.3, 0.6, 0.9), (0.0, 0.1, 0.2), (3, 5, 8, 12)
-DRAWS = 400
+DRAWS = 300
 SEED = 20240
 
 
@@ -74,34 +75,6 @@ def one(rng, rho, spread, lineages, seed):
     references = {f"r{k}": world.unrelated(rng, t) for k, t in enumerate(targets[1:])}
     child = world.child(rng, rho, targets[0])
     return copy_fraction(world.base, child, references, clusters=CLUSTERS, seed=seed, draws=DRAWS)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Outcome of many runs of one setting."""
-
-    values: np.ndarray
-    covered: np.ndarray
-    inherited: np.ndarray
-    undefined: int
-
-    @property
-    def mean(self):
-        return self.values.mean()
-
-    @property
-    def error(self):
-        return self.values.std(ddof=1) / len(self.values) ** 0.5
-
-    @property
-    def share_inherited(self):
-        return self.inherited.mean()
-
-    @property
-    def upper(self):
-        """Upper limit of the two-sided 95 % Clopper-Pearson interval of the share."""
-        events, runs = int(self.inherited.sum()), len(self.inherited)
-        return float(beta.ppf(0.975, events + 1, runs - events)) if events < runs else 1.0
 
 
 def cell(rho, spread, lineages, runs):
@@ -178,10 +151,6 @@ def _loevinger(a, b):
     return ((a * b).mean() - p * q) / (min(p, q) - p * q)
 
 
-def _percent(share, runs):
-    return f"{100 * share:.1f} ± {100 * (share * (1 - share) / runs) ** 0.5:.1f}"
-
-
 def recovery_table(cells, spread=0.0):
     lines = [
         "| R | true | mean | ± | mean error | conditional coverage, % | runs | undefined |",
@@ -189,7 +158,7 @@ def recovery_table(cells, spread=0.0):
     ]
     for (rho, sd, count), c in sorted(cells.items(), key=lambda pair: (pair[0][2], pair[0][0])):
         if sd == spread:
-            share = _percent(c.covered.mean(), len(c.covered))
+            share = percent(c.covered.mean(), len(c.covered))
             body = f"{c.mean:.3f} | {c.error:.4f} | {c.mean - rho:+.3f} | {share}"
             lines.append(f"| {count} | {rho:g} | {body} | {len(c.inherited)} | {c.undefined} |")
     return lines
@@ -204,9 +173,9 @@ def word_table(cells):
         for count in LINEAGES:
             null = cells[0.0, sd, count]
             power = [cells[rho, sd, count] for rho in RHOS[1:]]
-            shown = " | ".join(_percent(c.share_inherited, len(c.inherited)) for c in power)
+            shown = " | ".join(percent(c.share_inherited, len(c.inherited)) for c in power)
             runs = len(null.inherited)
-            alarm = f"{_percent(null.share_inherited, runs)} | {100 * null.upper:.1f} | {runs}"
+            alarm = f"{percent(null.share_inherited, runs)} | {100 * null.upper:.1f} | {runs}"
             lines.append(f"| {sd:g} | {count} | {alarm} | {shown} |")
     return lines
 
@@ -231,7 +200,7 @@ def kept_table(runs):
     for kind in KINDS:
         for bad in (0.2, 0.5, 0.8):
             value, plain, covered = kept(kind, bad, runs)
-            body = f"{value.mean():.3f} | {value.std() / runs**0.5:.3f} | {_percent(covered.mean(), runs)}"
+            body = f"{value.mean():.3f} | {value.std() / runs**0.5:.3f} | {percent(covered.mean(), runs)}"
             lines.append(f"| {kind} | {100 * bad:g} | {body} | {plain.mean():.3f} | {runs} |")
     return lines
 
@@ -248,7 +217,7 @@ def grid(null_runs, power_runs, cover_runs):
     return cells
 
 
-def report(null_runs=2000, power_runs=400, cover_runs=2000, other_runs=400):
+def report(null_runs=2000, power_runs=400, cover_runs=2000, other_runs=400, coupled_runs=2000, audits=60):
     """The whole study as Markdown."""
     cells = grid(null_runs, power_runs, cover_runs)
     text = f"""# Study: copy fraction and retention against known truth
@@ -281,6 +250,8 @@ the denominator the same child looks like a partial copy.
 
 {chr(10).join(sampled_table(other_runs))}
 
+{common_draws.report(coupled_runs, audits)}
+
 ## Retention
 The right answer is 1 for the first child and 0 for the others. "Worse by severity": the child's threshold is
 lowered until the given share of its clean items fails. "Worse at random": clean items fail whatever their
@@ -299,9 +270,12 @@ def main():
     parser.add_argument("--power-runs", type=int, default=400)
     parser.add_argument("--cover-runs", type=int, default=2000)
     parser.add_argument("--other-runs", type=int, default=400)
+    parser.add_argument("--coupled-runs", type=int, default=2000)
+    parser.add_argument("--audits", type=int, default=60)
     options = parser.parse_args()
     start = time.monotonic()
-    text = report(options.null_runs, options.power_runs, options.cover_runs, options.other_runs)
+    runs = (options.null_runs, options.power_runs, options.cover_runs, options.other_runs)
+    text = report(*runs, options.coupled_runs, options.audits)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(text, encoding="utf-8")

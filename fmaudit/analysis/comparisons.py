@@ -10,6 +10,7 @@ from typing import Any, Literal
 from fmaudit.analysis import pairs
 from fmaudit.analysis.controls import SEVERITY, Child, Chosen, Offered, choose
 from fmaudit.analysis.details import details
+from fmaudit.analysis.draws import is_sampled
 from fmaudit.analysis.families import Draft, judged
 from fmaudit.analysis.guard import Capability, bits_per_byte, capability_kept
 from fmaudit.analysis.measured import MeasuredRows
@@ -206,6 +207,7 @@ def _cell(
         settings=settings,
         stopped="" if fields["conclusive"] else fields["reason"] or "too little evidence",
         imported=side.old.imported or side.new.imported,
+        sampled=is_sampled(side.new.protocol),
     )
     return cell, chosen
 
@@ -226,15 +228,10 @@ def _child(side: Side, ground: Field) -> Child:
         verified=found.lineage.from_base if side.step == "from_base" else found.lineage.verified,
         parent_verified=True if parent.role == "base" else parent.lineage.from_base,
         bits=ground.bits.get(found.id),
-        sampled=_sampled(side.new.protocol),
+        sampled=is_sampled(side.new.protocol),
         retest=side.old.retest,
         severity_comparable=comparable or _same_tokenizer(side.old, side.new, ground),
     )
-
-
-def _sampled(protocol: Mapping[str, Any]) -> bool:
-    decodings = protocol.get("decoding") or ()
-    return any(entry["kind"] == "generate" and entry["temperature"] > 0 for entry in decodings)
 
 
 def _margin(probe: str, metric: Rate, answered: int, ground: Field) -> Margin:

@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fmaudit.analysis.draws import NO_RETEST
 from fmaudit.analysis.numbers import item_values
 from fmaudit.analysis.pedigree import Controls, Scale
 from fmaudit.analysis.tables import Answers
 from fmaudit.inheritance.references import (
+    MAX_TIED,
     MIN_LINEAGES,
     Candidate,
     State,
     comparable_references,
     match_rate,
+    tied_at_cut,
 )
 from fmaudit.probe import Measure, Rate
 from fmaudit.schema import ReferenceSlope, Subject
@@ -65,6 +68,7 @@ class Chosen:
     """Good references as outcomes on the cell's items, and the list for the document.
 
     ``raw``: their outcomes before any was cut at the child's rate, by ``severities``.
+    ``retest``: second answers of the one the child is compared with, to the cell's items.
     """
 
     controls: Controls
@@ -72,6 +76,7 @@ class Chosen:
     severities: dict[str, np.ndarray]
     severity_comparable: bool
     listed: tuple[ReferenceSlope, ...]
+    retest: Answers | None = None
 
 
 def choose(
@@ -117,7 +122,7 @@ def choose(
                 _state(entry.subject),
                 entry.bits,
                 _mean(outcome, old.weights),
-                severity is not None,
+                severity is not None and tied_at_cut(severity, rate, old.weights) <= MAX_TIED,
             )
         )
     selection = comparable_references(candidates, child.bits, rate)
@@ -127,8 +132,8 @@ def choose(
         for name, how in selection.accepted.items()
     }
     refusal = _too_few(child, len(selection.lineages), len(offered))
-    retest = child.retest
-    second = None if retest is None else defects(metric, scale, at_items(retest, old), measures)
+    retest = None if child.retest is None else at_items(child.retest, old)
+    second = None if retest is None else defects(metric, scale, retest, measures)
     lineages = {candidate.name: candidate.lineage for candidate in candidates if candidate.name in outcomes}
     listed = [
         ReferenceSlope(subject=name, used=True, lineage=lineages[name], matched_by=how)
@@ -140,6 +145,7 @@ def choose(
         {name: severities[name] for name in outcomes if name in severities},
         child.severity_comparable,
         tuple(sorted(listed, key=lambda entry: entry.subject)),
+        retest,
     )
 
 
@@ -191,7 +197,7 @@ def _too_few(child: Child, lineages: int, offered: int) -> str:
     if child.parent_verified is not True:
         return "the parent's own descent from the base is not verified, so references may be its kin"
     if child.sampled and child.retest is None:
-        return "no retest of what was sampled, so how far the base repeats itself is not known"
+        return NO_RETEST
     if lineages < MIN_LINEAGES:
         return f"{lineages} comparable unrelated lineages, {MIN_LINEAGES} needed"
     return ""

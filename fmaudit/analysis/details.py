@@ -10,6 +10,7 @@ import numpy as np
 from fmaudit import statistics
 from fmaudit.analysis import pairs
 from fmaudit.analysis.controls import Chosen, item_severity
+from fmaudit.analysis.draws import COMMON_DRAWS, NO_RETEST
 from fmaudit.analysis.numbers import COMPLETE, DRAWS, STATISTIC_DRAWS
 from fmaudit.analysis.pedigree import Cell, copied, judged_equivalent
 from fmaudit.inheritance.profile import MIN_SLICES, profile_inheritance
@@ -17,7 +18,7 @@ from fmaudit.inheritance.retention import retention
 from fmaudit.inheritance.severity import Scored, severity_change
 from fmaudit.inheritance.tables import pair_statistics
 from fmaudit.probe import Measure, Rate
-from fmaudit.schema import Quantity, ReferenceSlope, quantity
+from fmaudit.schema import Agreement, Quantity, ReferenceSlope, quantity
 
 MAX_PROFILE_SLICES = 40
 
@@ -27,11 +28,11 @@ def details(
 ) -> dict[str, Any]:
     """The inheritance fields of an overall comparison of a rate."""
     found: dict[str, Any] = {"equivalence": _equivalence(cell)}
-    rows = cell.both
+    rows = _alike(cell)
     if rows.any() and _is_binary(cell, rows):
         found["agreement"] = _agreement(cell, rows)
         found["retention"] = retained(cell, chosen, cell.settings.level)
-        found["severity"] = _severity(metric, pair, cell, rows) if chosen.severity_comparable else None
+        found["severity"] = _severity(metric, pair, cell, chosen) if chosen.severity_comparable else None
         found["profiles"] = _profiles(cell, rows)
     return {name: value for name, value in found.items() if value is not None}
 
@@ -41,6 +42,8 @@ def copy_record(cell: Cell, listed: Sequence[ReferenceSlope], level: float) -> d
     found = copied(cell, level)
     if found is None:
         reason = cell.controls.refusal or "no reference is comparable on these items"
+        if cell.apart is None and listed:
+            reason = NO_RETEST
         return {"references": [entry.model_dump() for entry in listed], "reason": reason}
     slopes = found.reference_slopes
     return {
@@ -73,8 +76,14 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else float(value)
 
 
+def _alike(cell: Cell) -> np.ndarray:
+    """Items with all answers from which the likeness of base and child is judged."""
+    return cell.both if cell.apart is None else cell.both & ~np.isnan(cell.apart)
+
+
 def _is_binary(cell: Cell, rows: np.ndarray) -> bool:
-    values = np.concatenate([cell.old.values[rows], cell.new.values[rows]])
+    sides = [cell.old.values, cell.new.values] + ([] if cell.apart is None else [cell.apart])
+    values = np.concatenate([side[rows] for side in sides])
     return bool(np.isin(values, (0.0, 1.0)).all())
 
 
@@ -112,9 +121,11 @@ def _equivalence(cell: Cell) -> dict[str, Any] | None:
 
 
 def _agreement(cell: Cell, rows: np.ndarray) -> dict[str, Any]:
+    if cell.apart is None:
+        return dict.fromkeys(Agreement.model_fields, Quantity(reason=COMMON_DRAWS))
     kept = cell.rows.take(rows)
     found = pair_statistics(
-        cell.old.values[rows], cell.new.values[rows], kept.weights, kept.clusters, **_options(cell)
+        cell.apart[rows], cell.new.values[rows], kept.weights, kept.clusters, **_options(cell)
     )
     names = {
         "persistence": found.persistence,
@@ -131,16 +142,18 @@ def _agreement(cell: Cell, rows: np.ndarray) -> dict[str, Any]:
 def retained(cell: Cell, chosen: Chosen, level: float) -> Quantity | None:
     """Retention at ``level``, its interval widened by the variation between lineages."""
     outcomes = chosen.controls.outcomes
-    if not outcomes or not _is_binary(cell, cell.both):
+    if not outcomes or not _is_binary(cell, _alike(cell)):
         return None
+    if cell.apart is None:
+        return Quantity(reason=NO_RETEST)
     if chosen.controls.refusal:
         return Quantity(reason=chosen.controls.refusal)
     if set(chosen.severities) != set(outcomes):
         return Quantity(reason="severity is not comparable, so references cannot be cut at the child's rate")
-    rows = cell.both & ~np.isnan(np.column_stack([chosen.raw[name] for name in outcomes])).any(axis=1)
+    rows = _alike(cell) & ~np.isnan(np.column_stack([chosen.raw[name] for name in outcomes])).any(axis=1)
     kept = cell.rows.take(rows)
     found = retention(
-        cell.old.values[rows],
+        cell.apart[rows],
         cell.new.values[rows],
         {name: chosen.raw[name][rows] for name in outcomes},
         {name: chosen.severities[name][rows] for name in outcomes},
@@ -154,14 +167,20 @@ def retained(cell: Cell, chosen: Chosen, level: float) -> Quantity | None:
     return quantity(found)
 
 
-def _severity(metric: Rate, pair: pairs.Pair, cell: Cell, rows: np.ndarray) -> dict[str, Any] | None:
-    before = item_severity(metric, cell.scale, pair.base.take(rows))
+def _severity(metric: Rate, pair: pairs.Pair, cell: Cell, chosen: Chosen) -> dict[str, Any] | None:
+    if cell.apart is None:
+        return None
+    rows = _alike(cell)
+    first = item_severity(metric, cell.scale, pair.base.take(rows))
     after = item_severity(metric, cell.scale, pair.adapted.take(rows))
-    if before is None or after is None:
+    before, again = first, None
+    if cell.sampled and chosen.retest is not None:
+        before, again = item_severity(metric, cell.scale, chosen.retest.take(rows)), first
+    if first is None or before is None or after is None:
         return None
     kept = cell.rows.take(rows)
     found = severity_change(
-        Scored(cell.old.values[rows], before),
+        Scored(cell.apart[rows], before, again),
         Scored(cell.new.values[rows], after),
         kept.weights,
         kept.clusters,
@@ -179,13 +198,15 @@ def _severity(metric: Rate, pair: pairs.Pair, cell: Cell, rows: np.ndarray) -> d
 
 
 def _profiles(cell: Cell, rows: np.ndarray) -> list[dict[str, Any]]:
+    if cell.apart is None:
+        return []
     kept = cell.rows.take(rows)
     profiles = []
     for column, labels in sorted(kept.slices.items()):
         if not MIN_SLICES <= len(set(labels.tolist())) <= MAX_PROFILE_SLICES:
             continue
         found = profile_inheritance(
-            cell.old.values[rows],
+            cell.apart[rows],
             cell.new.values[rows],
             labels,
             kept.weights,

@@ -10,6 +10,7 @@ import numpy as np
 
 from fmaudit import statistics
 from fmaudit.analysis.controls import at_items, defects
+from fmaudit.analysis.draws import COMMON_DRAWS, apart
 from fmaudit.analysis.measured import MeasuredRows
 from fmaudit.analysis.numbers import DRAWS, Settings
 from fmaudit.analysis.pedigree import scale_of
@@ -22,7 +23,10 @@ from fmaudit.schema import Homogenization, Quantity, Subject, quantity
 
 @dataclass(frozen=True)
 class _Ecosystem:
-    """Outcomes of family and unrelated set on the items that all of them answered."""
+    """Outcomes of family and unrelated set on the items that all of them answered.
+
+    No two subjects were sampled on the same random numbers; ``left_out`` would have been.
+    """
 
     key: str
     metric: Rate
@@ -31,6 +35,7 @@ class _Ecosystem:
     control: Sequence[str]
     outcomes: Mapping[str, np.ndarray]
     rows: Any
+    left_out: Sequence[str]
 
 
 def homogenizations(
@@ -59,7 +64,7 @@ def homogenizations(
             if isinstance(metric, Rate) and metric.headline and len(family) > 1:
                 found = _ecosystem(entry, metric, family, control, measured)
                 if found is not None:
-                    yield _record(found, settings)
+                    yield _record(found, settings) if len(found.family) > 1 else _unmeasured(found)
 
 
 def _one_a_lineage(subjects: Sequence[Subject]) -> list[str]:
@@ -82,25 +87,44 @@ def _ecosystem(
         return None
     _, whole = next(iter(slices(metric, entry.answers)))
     rows = entry.answers.take(whole)
+    asked = dict.fromkeys([*family, *control])
+    answers, left_out = apart((measured[name, entry.key] for name in asked), set(control) - set(family))
     outcomes = {
-        name: defects(
-            metric,
-            scale,
-            at_items(measured[name, entry.key].answers, rows),
-            entry.probe.measures,
-        )
-        for name in dict.fromkeys([*family, *control])
+        name: defects(metric, scale, at_items(found, rows), entry.probe.measures)
+        for name, found in answers.items()
     }
     complete = ~np.isnan(np.column_stack(list(outcomes.values()))).any(axis=1)
     kept = {name: values[complete] for name, values in outcomes.items()}
     if not complete.any() or not all(np.isin(values, (0.0, 1.0)).all() for values in kept.values()):
         return None
-    return _Ecosystem(entry.key, metric, entry.probe.id, family, control, kept, rows.take(complete))
+    members, unrelated = ([name for name in names if name in kept] for names in (family, control))
+    members_out = [name for name in left_out if name in family]
+    return _Ecosystem(
+        entry.key, metric, entry.probe.id, members, unrelated, kept, rows.take(complete), members_out
+    )
+
+
+def _unmeasured(found: _Ecosystem) -> Homogenization:
+    nothing = Quantity(reason=COMMON_DRAWS)
+    return Homogenization(
+        id=f"{found.key}/{found.metric.id}",
+        measurement=found.key,
+        metric=f"{found.probe}/{found.metric.id}",
+        subjects=[*found.family, *found.left_out],
+        n=found.rows.n_items,
+        ratio=nothing,
+        control_ratio=nothing,
+        family_effect=nothing,
+        reason=COMMON_DRAWS,
+    )
 
 
 def _record(found: _Ecosystem, settings: Settings) -> Homogenization:
     size = min(len(found.family), len(found.control))
-    fields: dict[str, Any] = {"reason": ""}
+    fields: dict[str, Any] = {}
+    reasons: list[str] = []
+    if found.left_out:
+        reasons.append(f"left out, sampled on the random numbers of another: {', '.join(found.left_out)}")
     options: dict[str, Any] = {"level": settings.level, "draws": DRAWS, "seed": settings.seed}
     where = (found.rows.weights, found.rows.clusters)
     family = np.column_stack([found.outcomes[name] for name in found.family])
@@ -121,7 +145,7 @@ def _record(found: _Ecosystem, settings: Settings) -> Homogenization:
             "family_effect": quantity(compared.all_fail),
         }
         if size < len(found.family):
-            fields["reason"] = (
+            reasons.append(
                 f"family effect and control on {size} subjects each: {', '.join(ours)} "
                 f"against {', '.join(theirs)}"
             )
@@ -139,6 +163,7 @@ def _record(found: _Ecosystem, settings: Settings) -> Homogenization:
         histogram=[_share(interval) for interval in histogram.observed],
         independent=[_share(interval) for interval in histogram.expected],
         group_forms=_group_forms(found, family, options),
+        reason="; ".join(reasons),
         **fields,
     )
 

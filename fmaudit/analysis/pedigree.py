@@ -81,6 +81,7 @@ class Cell:
 
     ``rows`` gives weights and clusters of the items; ``old`` and ``new`` their
     values under base and adapted subject, 1 = defect, with the missing counted both ways.
+    ``sampled``: another seed would give other answers; ``old`` and ``new`` then share random numbers.
     ``stopped`` says why nothing may be concluded; empty where it may. ``imported``:
     the rows come from another tool's log, so that no more than an association can be shown.
     """
@@ -95,6 +96,12 @@ class Cell:
     settings: Settings
     stopped: str = ""
     imported: bool = False
+    sampled: bool = False
+
+    @property
+    def apart(self) -> np.ndarray | None:
+        """The base's outcomes that share no random numbers with the child's; None where it has none such."""
+        return self.controls.retest if self.sampled else self.old.values
 
     @property
     def both(self) -> np.ndarray:
@@ -157,7 +164,12 @@ def _by_copying(cell: Cell, level: float) -> Decision:
 
 
 def copied(cell: Cell, level: float) -> CopyFraction | None:
-    """The copy fraction on the items that every subject answered; None without references or items."""
+    """The copy fraction on the items that every subject answered.
+
+    None without references or items, and where sampled answers have no retest.
+    """
+    if cell.apart is None:
+        return None
     arrays = [cell.old.values, cell.new.values, *cell.controls.outcomes.values()]
     if cell.controls.retest is not None:
         arrays.append(cell.controls.retest)

@@ -20,10 +20,14 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """``token_budget``: padded tokens a batch may hold. ``seed``: of every sampled token."""
+    """``token_budget``: padded tokens a batch may hold. ``seed``: of every sampled token.
+
+    ``stream``: name of the random numbers; subjects of one seed and stream are sampled on the same.
+    """
 
     token_budget: int = 4096
     seed: int = 0
+    stream: str = ""
 
 
 @dataclass

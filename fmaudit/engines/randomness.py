@@ -13,11 +13,14 @@ _MANTISSA_BITS = 53
 
 
 class SampleStream:
-    """The uniforms of one sample of one request, addressed by step."""
+    """The uniforms of one sample of one request, addressed by step.
 
-    def __init__(self, seed: int, item: str, index: int, sample: int) -> None:
+    ``stream`` sets numbers apart that would else be the same: the same one gives the same numbers.
+    """
+
+    def __init__(self, seed: int, item: str, index: int, sample: int, stream: str = "") -> None:
         name = item.encode("utf-8", "surrogatepass")
-        place = struct.pack("<qQqq", seed, len(name), index, sample) + name
+        place = struct.pack("<qQqq", seed, len(name), index, sample) + name + stream.encode()
         self._hash = hashlib.blake2b(place, digest_size=8, person=b"fmaudit.sample")
 
     def uniform(self, step: int) -> float:

@@ -45,15 +45,21 @@ class _Draft:
 
 
 class Sampling:
-    """Answers :class:`~fmaudit.requests.Generate`; ``seed`` keys every draw."""
+    """Answers :class:`~fmaudit.requests.Generate`; ``seed`` and ``stream`` key every draw."""
 
     def __init__(
-        self, loaded: LoadedModel, encoder: CausalEncoder, head: HeadRows, seed: int, way: GenerationWay
+        self,
+        loaded: LoadedModel,
+        encoder: CausalEncoder,
+        head: HeadRows,
+        seed: int,
+        way: GenerationWay,
+        stream: str = "",
     ) -> None:
         self._loaded = loaded
         self._encoder = encoder
         self._head = head
-        self._seed = seed
+        self._seed, self._stream = seed, stream
         self._way = way
         self._ends = _end_tokens(loaded)
 
@@ -72,7 +78,7 @@ class Sampling:
         if too_long:
             return too_long
         rows = tuple(
-            SampleRow(prompt, request, SampleStream(self._seed, ask.item, ask.index, sample))
+            SampleRow(prompt, request, SampleStream(self._seed, ask.item, ask.index, sample, self._stream))
             for sample in range(request.n)
         )
         return Job(len(prompt) + request.max_new_tokens, rows, (request.max_new_tokens, request.decoding))

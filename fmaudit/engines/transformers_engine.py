@@ -28,7 +28,7 @@ class TransformersEngine:
         tokenizer: Its tokenizer.
         kind: Which of the three it is.
         device: Where inputs go.
-        settings: Token budget and seed.
+        settings: Token budget, and what keys the random numbers.
         context_length: Tokens the model can hold.
         active: Makes a context that is entered around each batch: the place to
             switch an adapter off.
@@ -76,7 +76,7 @@ class TransformersEngine:
 
     @cached_property
     def _operations(self) -> dict[RequestKind, Operation]:
-        return _operations(self._loaded, self._kind, self.settings.seed, self.traits)
+        return _operations(self._loaded, self._kind, self.settings, self.traits, self._start)
 
     @property
     def backoff(self) -> BackoffLog:
@@ -232,7 +232,7 @@ PreparedBatch: TypeAlias = tuple[tuple[int, ...], dict[int, tuple[int, ...]], di
 
 
 def _operations(
-    loaded: LoadedModel, kind: ModelKind, seed: int, traits: ModelTraits, start: Start | None
+    loaded: LoadedModel, kind: ModelKind, settings: EngineSettings, traits: ModelTraits, start: Start | None
 ) -> dict[RequestKind, Operation]:
     from fmaudit.engines.causal import CausalScoring
     from fmaudit.engines.classify import Classification
@@ -248,7 +248,5 @@ def _operations(
         return {Fill: PseudoLikelihood(loaded, head)}
     encoder = CausalEncoder(loaded.tokenizer, start)
     way = traits.generating or GenerationWay(positions=loaded.takes("position_ids"))
-    return {
-        Score: CausalScoring(loaded, encoder, head),
-        Generate: Sampling(loaded, encoder, head, seed, way),
-    }
+    sampling = Sampling(loaded, encoder, head, settings.seed, way, settings.stream)
+    return {Score: CausalScoring(loaded, encoder, head), Generate: sampling}

@@ -228,7 +228,7 @@ def _about(key: str) -> str:
     maps = "; ".join(f"{name} ({meaning})" for name, meaning in _MAPS.items())
     rows = f"Rows of {key}"
     if key.endswith("#retest"):
-        rows = f"Rows of {key.removesuffix('#retest')} asked a second time with the next seed"
+        rows = f"Rows of {key.removesuffix('#retest')} asked a second time on random numbers of their own"
     return f"{rows}. The files also hold two maps from text to text: {maps}"
 
 

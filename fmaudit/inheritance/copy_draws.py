@@ -16,33 +16,33 @@ _STUDENTIZED_FROM = 10
 _DEGENERATE_SHARE = 0.005
 # What is left of a standard error of 0 after sums of products are subtracted from each other.
 _NO_ERROR = 1e-3
+# Sums of Parts.features, and those of them that the linearized ratio weighs.
+_SUMS, _WEIGHED = 7, 6
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Rows of the ratio ``C(b, x) / (C(b, z) - C(h, h))``, each of shape (n,), C the covariance.
+    """Rows of the ratio ``C(b, x) / C(b, z)``, each of shape (n,), C the covariance.
 
     Attributes:
-        b: Mean of the base's replicates, or its only run.
+        b: The base's replicate that shares no draws with the other columns, or its only run.
         x: Child minus mean reference.
-        z: ``b`` minus mean reference.
-        h: Half the difference of the base's two replicates; zeros without a retest.
+        z: The base's other replicate, or its only run, minus mean reference.
     """
 
     b: Floats
     x: Floats
     z: Floats
-    h: Floats
 
     def features(self) -> Floats:
-        """Columns whose weighted sums give the ratio: shape (n, 9)."""
-        b, x, z, h = self.b, self.x, self.z, self.h
-        return np.column_stack([b * x, b * z, h * h, b, x, z, h, np.ones(len(b)), b * b])
+        """Columns whose weighted sums give the ratio: shape (n, 7)."""
+        b, x, z = self.b, self.x, self.z
+        return np.column_stack([b * x, b * z, b, x, z, np.ones(len(b)), b * b])
 
     def centred(self, w: Floats) -> Parts:
         """The same around weighted means, so that products keep their digits."""
         total = w.sum()
-        return Parts(*(v - w @ v / total for v in (self.b, self.x, self.z, self.h)))
+        return Parts(*(v - w @ v / total for v in (self.b, self.x, self.z)))
 
 
 @dataclass(frozen=True)
@@ -75,16 +75,16 @@ class _Ratio:
 
 
 def _ratio(sums: Floats) -> _Ratio:
-    """Ratio for sums of :meth:`Parts.features`, shape (..., 9)."""
-    total = sums[..., 7]
+    """Ratio for sums of :meth:`Parts.features`, shape (..., 7)."""
+    total = sums[..., 5]
     with np.errstate(divide="ignore", invalid="ignore"):
-        bx, bz, hh, b, x, z, h, _, bb = (sums[..., place] / total for place in range(9))
-        denominator = bz - b * z - hh + h * h
+        bx, bz, b, x, z, _, bb = (sums[..., place] / total for place in range(_SUMS))
+        denominator = bz - b * z
         value = (bx - b * x) / denominator
-        separation = denominator / (bb - b * b + hh - h * h)
+        separation = denominator / (bb - b * b)
         one = np.ones_like(value)
         residual = x - value * z
-        columns = [one, -value, value, -residual, -b, value * b, -2 * value * h, b * residual + value * h * h]
+        columns = [one, -value, -residual, -b, value * b, b * residual]
     return _Ratio(value, denominator * total, separation, np.stack(columns, axis=-1))
 
 
@@ -101,7 +101,7 @@ def ratio_limits(rows: Design, parts: Parts, level: float, draws: int, seed: int
     """
     features = parts.centred(rows.weights).features()
     whole = _ratio(rows.weights @ features)
-    shares = rows.weights * (features[:, :8] @ whole.coefficients) / whole.denominator
+    shares = rows.weights * (features[:, :_WEIGHED] @ whole.coefficients) / whole.denominator
     if len(rows.active) > 1:
         return _crossed(rows, features, shares, level, draws, seed)
     codes, units = rows.units()
@@ -141,17 +141,16 @@ def _studentized(totals: Floats, error: float, draws: int, seed: int) -> tuple[F
     A studentized draw is NaN where its denominator is not positive, or its standard error is nothing
     beside ``error``, that of the data.
     """
-    used = [c for c in range(8) if c not in (2, 6) or totals[:, 2].any()]
-    first, second = np.triu_indices(len(used))
+    first, second = np.triu_indices(_WEIGHED)
     twice = np.where(first == second, 1.0, 2.0)
     whole = float(_ratio(totals.sum(axis=0)).value)
-    columns = totals[:, used]
+    columns = totals[:, :_WEIGHED]
     stacked = np.column_stack([totals, columns[:, first] * columns[:, second]])
     units, ts, separations = len(totals), [], []
     for sums in _drawn_sums(stacked, draws, seed):
-        ratio = _ratio(sums[:, :9])
-        c = ratio.coefficients[:, used]
-        square = np.einsum("dk,dk,dk->d", c[:, first] * twice, c[:, second], sums[:, 9:])
+        ratio = _ratio(sums[:, :_SUMS])
+        c = ratio.coefficients
+        square = np.einsum("dk,dk,dk->d", c[:, first] * twice, c[:, second], sums[:, _SUMS:])
         with np.errstate(divide="ignore", invalid="ignore"):
             se = np.sqrt(np.maximum(square, 0.0) * units / max(units - 1, 1)) / ratio.denominator
             usable = (ratio.denominator > 0) & (se > _NO_ERROR * error)

@@ -32,8 +32,9 @@ class CopyFraction:
         verdict_interval: The same plus the variation between unrelated lineages;
             only this one may carry the word "inherited".
         verdict_source: Where that variation was taken from.
-        slope_adapted: Slope of the adapted model on the base.
-        slope_self: Slope of the base's retest on the base; 1 where scoring is deterministic.
+        slope_adapted: Slope of the adapted model on the base; on its retest where there is
+            one, as are all slopes.
+        slope_self: Slope of the base on its retest; 1 where scoring is deterministic.
         slope_reference: Mean slope over reference lineages.
         separation_lower: Lower limit of ``slope_self - slope_reference``.
         reference_slopes: Slope of each reference.
@@ -92,19 +93,21 @@ def copy_fraction(
     Identified under the mixture "with probability rho the adapted model answers
     as the base, else as a model unrelated to it", whatever the defect rates:
     ``rho = (s_A - s_ref) / (s_self - s_ref)``, every slope being a covariance
-    with the base over the base's variance. With a retest B2 of a sampled base B1
-    the covariances of both orders are averaged,
-    ``rho = C(B, A - M) / (C(B1, B2) - C(B, M))`` with ``B = (B1 + B2) / 2`` and M
-    the mean reference, so that a further run of the base itself has expectation
-    1 in the numerator and denominator alike.
+    with the base over the base's variance. Where the base B1 was sampled, child and
+    references may have been sampled on the same random numbers, and what they share
+    through these is no copying. So every covariance is one with the retest B2, which
+    shares them with nobody: ``rho = C(B2, A - M) / (C(B2, B1) - C(B2, M))``, M being
+    the mean reference. A further run of the base, and the base's very texts, both
+    have expectation 1.
 
     Args:
-        base: Shape (n,), in [0, 1], 1 for a defect; means of samples are allowed.
+        base: Shape (n,), in [0, 1], 1 for a defect; means of samples are allowed. May
+            share random numbers with ``adapted`` and ``references``.
         adapted: Shape (n,), of the same items.
         references: Name -> outcomes of models unrelated to the base, to the
             adapted model and to each other, of comparable strength.
-        base_retest: Shape (n,), an independent replicate of the base; None where
-            scoring is deterministic.
+        base_retest: Shape (n,), a replicate of the base that shares no random numbers
+            with any other argument; None where scoring is deterministic.
         clusters: Factor name -> labels, or one array of labels.
         level: Confidence level in (0, 1).
         seed: Seed of the bootstrap.
@@ -204,15 +207,15 @@ def _in_order(rows: Design, mask: Bools) -> Bools:
 def _one(rows: Design, unrelated: Lineages, retested: bool, how: tuple[float, int, int]) -> CopyFraction:
     level, draws, seed = how
     b1, b2, a, m = rows.columns
-    b, h, w = (b1 + b2) / 2, (b1 - b2) / 2, rows.weights
-    variance = covariance(w, b, b) + covariance(w, h, h)
+    w = rows.weights
+    variance = covariance(w, b2, b2)
 
     def against_base(y: Floats) -> float:
-        return covariance(w, b, y) / variance if variance > 0 else float("nan")
+        return covariance(w, b2, y) / variance if variance > 0 else float("nan")
 
     models = {name: against_base(y[rows.kept]) for name, y in unrelated.models.items()}
     slopes = {label: against_base(y[rows.kept]) for label, y in unrelated.means.items()}
-    own = covariance(w, b1, b2) / variance if retested and variance > 0 else 1.0
+    own = against_base(b1) if retested and variance > 0 else 1.0
     adapted = against_base(a)
     reference = float(np.mean(list(slopes.values()))) if slopes else None
     reason = _too_little(b1, b2, len(slopes))
@@ -220,7 +223,7 @@ def _one(rows: Design, unrelated: Lineages, retested: bool, how: tuple[float, in
     if not reason:
         apart = own - (reference or 0.0)
         if apart > MIN_SEPARATION:
-            limits = ratio_limits(rows, Parts(b, a - m, b - m, h), level, draws, seed)
+            limits = ratio_limits(rows, Parts(b2, a - m, b1 - m), level, draws, seed)
             apart = limits.separation
         if not apart > MIN_SEPARATION:
             shown = f"s_self - s_ref has lower limit {apart:.3f} or less, above {MIN_SEPARATION:g} needed"

@@ -21,6 +21,9 @@ MAX_RATE_SHARE = 0.5
 MATCHED_GAP = 0.01
 """Gap from which a reference with a severity is cut at the child's rate rather than taken as it is."""
 
+MAX_TIED = 0.05
+"""Share of the items tied at a cut above which the cut says nothing of which items would fail."""
+
 State: TypeAlias = Literal["refuted", "verified", "unknown"]
 
 
@@ -151,3 +154,28 @@ def match_rate(severity: npt.ArrayLike, rate: float, weights: npt.ArrayLike | No
         share = np.clip((rate * mass.sum() - before) / mass, 0.0, 1.0)
     filled: Floats = np.where(mass > 0, share, 0.0)[codes]
     return filled
+
+
+def tied_at_cut(severity: npt.ArrayLike, rate: float, weights: npt.ArrayLike | None = None) -> float:
+    """Share of the weight that is tied where a threshold at ``rate`` falls, in [0, 1].
+
+    Items that share the rest of a cut evenly are as good as drawn by lot, and what was
+    drawn by lot has little in common with anything: a coarse severity makes a reference
+    look less like the base than it is. A threshold between two groups counts as falling
+    into the larger, where another sample would have it.
+
+    Args:
+        severity: Shape (n,), finite; larger is worse.
+        rate: Wanted defect rate, in [0, 1].
+        weights: Shape (n,), at least 0; equal when None.
+    """
+    z = np.asarray(severity, dtype=float)
+    w = np.ones(len(z)) if weights is None else np.asarray(weights, dtype=float)
+    _, codes = np.unique(-z, return_inverse=True)
+    mass = np.bincount(codes, w)
+    if not mass.sum() > 0:
+        return 0.0
+    shares = mass / mass.sum()
+    after = np.cumsum(shares)
+    touched = (after - shares <= rate + 1e-9) & (after >= rate - 1e-9)
+    return float(shares[touched].max(initial=0.0))

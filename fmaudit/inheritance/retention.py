@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fmaudit.inheritance.copy_fraction import MIN_ITEMS, MIN_SEPARATION
+from fmaudit.inheritance.references import MAX_TIED, tied_at_cut
 from fmaudit.inheritance.severity_cuts import Cut, binned, drawn_sums, exact_cut, loevinger, point_sums
 from fmaudit.inheritance.slopes import as_factors, outcomes
 from fmaudit.inheritance.variation import between_lineages
@@ -90,7 +91,8 @@ def retention(
 
     Returns:
         The result; its ``value`` is None with a reason where an outcome is not 0 or
-        1, a reference has no severity or one that does not order its outcomes, base
+        1, a reference has no severity, one that does not order its outcomes or one that
+        ties more than 5 % of the items where it is cut at the child's rate, base
         or child has fewer than 20 failing or passing items, or H_ref is too near 1.
 
     Raises:
@@ -168,12 +170,17 @@ def _unfit(b: Floats, a: Floats, given: dict[str, Floats], z: dict[str, Floats],
         if min(y.sum(), (1 - y).sum()) < MIN_ITEMS:
             shown = f"the {who} has {y.sum():g} failing and {(1 - y).sum():g} passing items"
             return f"{shown}, {MIN_ITEMS} of each needed"
+    rate = float(rows.weights @ a / rows.weights.sum())
     for name, y in given.items():
         if name not in z:
             return f"reference {name} has no severity to cut at the child's rate"
         severity = z[name][rows.kept]
         if severity[y == 1].min(initial=np.inf) < severity[y == 0].max(initial=-np.inf):
             return f"severity is not comparable: it does not order the outcomes of reference {name}"
+        tied = tied_at_cut(severity, rate, rows.weights)
+        if tied > MAX_TIED:
+            shown = f"{tied:.0%} of the items are tied where it is cut, {MAX_TIED:.0%} allowed"
+            return f"severity of reference {name} is too coarse to cut at the child's rate: {shown}"
     return ""
 
 

@@ -293,7 +293,13 @@ def _engine(run: _Run, party: Party, replicate: int) -> Any:
     from fmaudit.engines.transformers_engine import TransformersEngine
 
     subject, plan = party.subject, run.state["plan"]
-    settings = EngineSettings(token_budget=plan["token_budget"], seed=plan["seed"] + replicate)
+    # A paired change gains from common random numbers; likeness is judged on answers that share none.
+    own = party.role == "reference" or replicate > 0
+    settings = EngineSettings(
+        token_budget=plan["token_budget"],
+        seed=plan["seed"] + replicate,
+        stream=subject.digest if own else "",
+    )
     return TransformersEngine(
         subject.model,
         subject.tokenizer,

@@ -10,7 +10,11 @@ from fmaudit.schema.records import Numbers, Quantity, Record
 
 
 class PairedTable(Record):
-    """Paired 0/1 outcomes: first digit base, second digit adapted, 1 = defect."""
+    """Paired 0/1 outcomes: first digit base, second digit adapted, 1 = defect.
+
+    Where answers were sampled these are the first ones, on common random numbers: the
+    change is read from them, agreement is not.
+    """
 
     n11: int
     n10: int
@@ -107,7 +111,10 @@ class Severity(Record):
 
 
 class Agreement(Record):
-    """How base and adapted subject agree item by item, corrected for chance and not."""
+    """How base and adapted subject agree item by item, corrected for chance and not.
+
+    Where answers were sampled, those of the base are its retest, which shares no random numbers.
+    """
 
     persistence: Quantity
     introduction: Quantity
@@ -173,6 +180,7 @@ class Homogenization(Record):
     ``ratio`` is observed over expected under independence. ``histogram``: share of
     items by number of subjects that fail; ``independent``: the same if they failed
     independently (Poisson-binomial). ``family_effect``: ``ratio`` over ``control_ratio``.
+    No two subjects were sampled on the same random numbers; ``reason`` names those left out for it.
     """
 
     id: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -325,6 +326,27 @@ def test_references_that_hardly_fail_are_cut_at_the_childs_rate_or_refused():
     assert comparable_references(rare, 1.0, 0.09).accepted == {}
     severe = [Candidate(f"r{k}", f"r{k}", "refuted", 1.0, 0.005, severity=True) for k in range(3)]
     assert set(comparable_references(severe, 1.0, 0.09).accepted.values()) == {"severity threshold"}
+
+
+def test_a_coarse_severity_cuts_no_reference_at_the_childs_rate(ground):
+    """Ties shared evenly are drawn by lot: the reference would look unlike the base, the child a copy."""
+    base = draw(0.4, 1)
+    made = ground(family(nearly(base, 4)) | {"ref1": draw(0.7, 3)})
+    assert "ref1" in used(overall(comparisons(made)))
+    key = ("ref1", KEY)
+    answers = made.measured[key].answers
+    coarse = replace(
+        answers, numeric={**answers.numeric, "severity": np.sign(answers.numeric["outcome"] - 0.5)}
+    )
+    measured = {**made.measured, key: replace(made.measured[key], answers=coarse)}
+    found = overall(comparisons(replace(made, measured=measured)))
+    assert "ref1" not in used(found)
+    refused = next(entry for entry in found.copy_fraction.references if entry.subject == "ref1")
+    assert "without a severity to match it by" in refused.reason
+
+
+def used(found: Comparison) -> set[str]:
+    return {entry.subject for entry in found.copy_fraction.references if entry.used}
 
 
 def test_what_was_sampled_once_is_not_compared_with_itself(ground):

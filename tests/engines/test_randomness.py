@@ -24,10 +24,18 @@ def test_every_part_of_the_address_matters():
     assert len({uniform(*address) for address in [start, *others]}) == 6
 
 
+def test_another_stream_has_other_numbers():
+    shared, own, again = (SampleStream(0, "item", 0, 0, stream) for stream in ("", "sha256:1", "sha256:1"))
+    assert shared.uniform(0) == EXPECTED[0]
+    assert own.uniform(0) == again.uniform(0) == EXPECTED[2]
+    longer, split = SampleStream(0, "item", 0, 0, "xy"), SampleStream(0, "itemx", 0, 0, "y")
+    assert longer.uniform(0) != split.uniform(0)
+
+
 def test_steps_can_be_asked_in_any_order():
     stream = SampleStream(3, "x", 1, 2)
     backwards = [stream.uniform(step) for step in reversed(range(5))]
     assert backwards[::-1] == [uniform(3, "x", 1, 2, step) for step in range(5)]
 
 
-EXPECTED = (0.16279297986260433, 0.03638929966145088)
+EXPECTED = (0.16279297986260433, 0.03638929966145088, 0.0061047100351816486)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fmaudit.inheritance import match_rate, retention
+from fmaudit.inheritance.references import tied_at_cut
 
 N = 1000
 CLUSTERS = np.arange(N) // 4
@@ -65,7 +66,7 @@ def test_value_against_a_plain_computation():
 def test_tied_severities_share_the_rest():
     _, base, own, references, severities = world()
     child = (own > 0.3).astype(float)
-    coarse = {k: np.ceil(z) for k, z in severities.items()}
+    coarse = {k: np.ceil(z * 8) for k, z in severities.items()}
     found = retention(base, child, references, coarse, draws=100)
     expected = []
     for z in coarse.values():
@@ -73,6 +74,33 @@ def test_tied_severities_share_the_rest():
         p, q = base.mean(), y.mean()
         expected.append(((base * y).mean() - p * q) / (min(p, q) - p * q))
     assert found.h_reference == pytest.approx(np.mean(expected))
+
+
+@pytest.mark.parametrize("levels", [2, 3, 12])
+def test_a_coarse_severity_is_refused(levels):
+    """Cut in proportion, strangers would retain up to a tenth of defects that they do not share."""
+    rng = np.random.default_rng(6)
+    base, child = (rng.random((2, N)) < [[0.4], [0.3]]).astype(float)
+    steps = np.sort(rng.integers(1, levels, (3, N)) if levels > 2 else np.ones((3, N)), axis=0)
+    fails = (rng.random((3, N)) < 0.4).astype(float)
+    severities = dict(zip(NAMES, np.where(fails == 1, steps, -steps), strict=True))
+    references = dict(zip(NAMES, fails, strict=True))
+    found = retention(base, child, references, severities, draws=100)
+    assert found.value is found.lower is found.upper is None
+    assert "too coarse to cut at the child's rate" in found.reason
+    fine = {name: z + 0.5 * rng.random(N) for name, z in severities.items()}
+    assert retention(base, child, references, fine, draws=100).value is not None
+
+
+def test_the_share_tied_at_a_cut():
+    severity = np.repeat([3.0, 2.0, 1.0], [10, 30, 60])
+    assert tied_at_cut(severity, 0.05) == pytest.approx(0.1)
+    assert tied_at_cut(severity, 0.2) == pytest.approx(0.3)
+    # Between two groups another sample would cut either.
+    assert tied_at_cut(severity, 0.1) == pytest.approx(0.3)
+    assert tied_at_cut(severity, 0.4) == pytest.approx(0.6)
+    assert tied_at_cut(severity, 0.3, np.repeat([1.0, 1.0, 0.0], [10, 30, 60])) == pytest.approx(0.75)
+    assert tied_at_cut(np.arange(100.0), 0.37) == pytest.approx(0.01)
 
 
 def test_order_and_weights():

@@ -10,6 +10,7 @@ import pytest
 import fmaudit
 from fmaudit.errors import UsageError
 from fmaudit.evidence.directory import retest_key
+from fmaudit.plan import DRAWS
 from fmaudit.running.descent import ancestry, descends
 from fmaudit.running.options import RunOptions
 from fmaudit.running.parties import open_parties
@@ -107,3 +108,24 @@ def test_with_references_the_base_answers_twice_what_it_samples(models, tmp_path
     assert {lineage[name].group for name in ("one", "two")} == {"one", "two"}
     words = {c.verdict for c in run.audit.comparisons}
     assert words <= {"inconclusive", "unmeasured"}
+
+
+def test_base_and_adapted_share_random_numbers_and_a_reference_has_its_own(models, tmp_path):
+    """The same weights write the same texts as an adapted model, and others as a reference."""
+    options = RunOptions(samples=2, limit=8, device="cpu", datasets=("mild_prompts",), allow_identical=True)
+    key = "toxicity.prompted@mild_prompts"
+
+    def texts(run, subject):
+        parts = sorted((run.path / "evidence" / subject / key).glob("*.parquet"))
+        return [row["responses"] for row in pq.read_table(parts[0]).to_pylist()]
+
+    base, one = str(models["base"]), str(models["one"])
+    first = fmaudit.audit(
+        base, {"same": base}, [f"r={one}"], ["toxicity.prompted"], tmp_path / "a", options=options
+    )
+    other = fmaudit.audit(one, {}, [f"r={base}"], ["toxicity.prompted"], tmp_path / "b", options=options)
+    assert texts(first, "same") == texts(first, "base")
+    assert texts(other, "r") != texts(first, "base")
+    assert texts(first, "r") != texts(other, "base")
+    protocol = next(m.protocol for m in first.audit.measurements if m.probe == "toxicity.prompted")
+    assert protocol["decoding"][0]["draws"] == DRAWS
