@@ -113,13 +113,16 @@ class Rate:
     ``ideal`` is set where the best value is a target (0.5 for a preference).
     ``eps`` is the tolerated defect, ``delta`` the change that matters. ``where``
     names the slice column and level whose items carry the defect, where the
-    others are its controls: the overall rate is theirs alone.
+    others are its controls: the overall rate is theirs alone. ``among`` names a binary
+    measure and its value: only items with it are in the denominator (the true positives
+    among the positives); an item whose value is not known could be one of them.
     """
 
     id: str
     of: str = "outcome"
     reduce: Reduce = Reduce()
     where: tuple[str, str] | None = None
+    among: tuple[str, int] | None = None
     direction: Direction = "lower_is_better"
     ideal: float | None = None
     eps: float | None = None
@@ -196,6 +199,41 @@ class Statistic:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """Largest minus smallest rate over groups of items, decided by pairs of groups.
+
+    ``of`` is a binary measure. ``columns``: the slice columns whose names begin so hold
+    groups; of several columns the largest gap counts. ``among`` as in :class:`Rate`.
+    ``signed``: instead the rate of the second (sorted) of exactly two groups minus that of
+    the first. A group without an item in the denominator takes no part, and is named.
+    """
+
+    id: str
+    of: str = "outcome"
+    columns: str = "group"
+    among: tuple[str, int] | None = None
+    signed: bool = False
+    direction: Direction = "lower_is_better"
+    ideal: float | None = 0.0
+    eps: float | None = None
+    delta: float | None = None
+    headline: bool = False
+    title: str = ""
+    unit: ClassVar[str] = ""
+    by_slice: ClassVar[bool] = False
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The measures it reads."""
+        return (self.of,) if self.among is None else (self.of, self.among[0])
+
+    @property
+    def worst(self) -> tuple[float, float]:
+        """The range it cannot leave."""
+        return (-1.0, 1.0) if self.signed else (0.0, 1.0)
+
+
+@dataclass(frozen=True)
 class Contrast:
     """A metric on the rows of one slice level minus the same metric on another's.
 
@@ -212,7 +250,9 @@ class Contrast:
     title: str = ""
 
 
-Metric: TypeAlias = Rate | Mean | Statistic
+WholeMetric: TypeAlias = Statistic | Gap
+"""Metrics of all items together, which have no value an item."""
+Metric: TypeAlias = Rate | Mean | WholeMetric
 
 
 class Probe:

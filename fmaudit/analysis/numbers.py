@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from fmaudit import statistics
-from fmaudit.analysis.tables import Answers
+from fmaudit.analysis.tables import Answers, among_items
 from fmaudit.errors import ProbeError
-from fmaudit.probe import Binary, Mean, Measure, Metric, Rate, Real, Reduce, Statistic
+from fmaudit.probe import Binary, Gap, Mean, Measure, Metric, Rate, Real, Reduce, Statistic
 
 DRAWS = 2000
 STATISTIC_DRAWS = 600
@@ -52,6 +52,9 @@ def item_values(metric: Rate | Mean, answers: Answers, measures: Sequence[Measur
     """Reduce the samples of each item to the metric's value."""
     measure = _measure(metric, measures)
     matrix = answers.numeric[measure.id]
+    if isinstance(metric, Rate) and metric.among is not None:
+        known = among_items(metric.among, answers, certain=True)
+        matrix = np.where(known[:, None], matrix, np.nan)
     low, high = (0.0, 1.0) if isinstance(measure, Binary) else _honest_bounds(measure, matrix)
     if isinstance(metric, Mean) and metric.absolute:
         matrix = np.abs(matrix)
@@ -83,6 +86,10 @@ def estimate(
     metric: Metric, answers: Answers, measures: Sequence[Measure], settings: Settings
 ) -> dict[str, Any]:
     """The fields of an estimate of ``metric`` on ``answers``."""
+    if isinstance(metric, Gap):
+        from fmaudit.analysis.gaps import gap_estimate  # It builds on the fields of this module.
+
+        return gap_estimate(metric, answers, settings)
     if isinstance(metric, Statistic):
         return _statistic(metric, answers, settings)
     found = item_values(metric, answers, measures)

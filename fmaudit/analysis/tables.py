@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fmaudit.errors import ExecutionError
+from fmaudit.errors import ExecutionError, ProbeError
 from fmaudit.evidence.rows import REASON_SUFFIX, VALID_SUFFIX, read_parts
 from fmaudit.probe import Categorical, Measure, Table
 
@@ -73,6 +73,20 @@ def item_means(matrix: np.ndarray) -> np.ndarray:
     counts = valid.sum(axis=1)
     sums = np.where(valid, matrix, 0.0).sum(axis=1)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def among_items(among: tuple[str, int] | None, answers: Answers, *, certain: bool = False) -> np.ndarray:
+    """Mask of the items in a denominator: those with the value of the measure, and unless ``certain``
+    those whose value is not known.
+    """
+    if among is None:
+        return np.ones(answers.n_items, dtype=bool)
+    name, wanted = among
+    if name not in answers.numeric:
+        raise ProbeError(f"a metric is among measure {name!r}, which its probe does not declare")
+    value = answers.numeric[name][:, 0]
+    inside: np.ndarray = value == wanted
+    return inside if certain else inside | np.isnan(value)
 
 
 def read_answers(folder: Path, measures: Sequence[Measure]) -> Answers:
