@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from fmaudit import statistics
+from fmaudit.analysis.shared import with_shared_references
 from fmaudit.analysis.tables import Answers, among_items
 from fmaudit.errors import ProbeError
 from fmaudit.probe import Binary, Gap, Mean, Measure, Metric, Rate, Real, Reduce, Statistic
 
 DRAWS = 2000
 STATISTIC_DRAWS = 600
+NO_INTERVAL = "this number has no interval: nothing is decided from it"
 COMPLETE = 1 - 1e-12
 """Coverage from which nothing is missing, short of rounding."""
 
@@ -95,13 +97,14 @@ def estimate(
     found = item_values(metric, answers, measures)
     estimator = statistics.rate if isinstance(metric, Rate) else statistics.mean
 
+    kept = answers.take(found.valid)
+
     def interval(
         values: np.ndarray, weights: np.ndarray, clusters: Mapping[str, np.ndarray]
     ) -> statistics.Interval:
         raw = estimator(values, weights, clusters, level=settings.level, draws=DRAWS, seed=settings.seed)
-        return within(raw, *found.limits)
+        return within(with_shared_references(metric, kept, raw), *found.limits)
 
-    kept = answers.take(found.valid)
     numbers = interval(found.values[found.valid], kept.weights, kept.clusters)
     fields = number_fields(numbers, answers.samples, found.coverage)
     if found.coverage >= COMPLETE:
@@ -129,6 +132,8 @@ def _statistic(metric: Statistic, answers: Answers, settings: Settings) -> dict[
     usable = usable_items(metric, answers)
     kept = answers.take(usable)
     coverage = statistic_coverage(metric, answers)
+    if not metric.interval:
+        return _alone(metric, kept, coverage, settings)
     numbers = statistics.statistic(
         bind(metric, kept),
         kept.weights,
@@ -143,6 +148,25 @@ def _statistic(metric: Statistic, answers: Answers, settings: Settings) -> dict[
     if metric.worst is None:
         return fields
     return fields | _pair("worst", *metric.worst) | _pair("worst_interval", *metric.worst)
+
+
+def _alone(metric: Statistic, kept: Answers, coverage: float, settings: Settings) -> dict[str, Any]:
+    """A number that has no interval by its nature."""
+    value = bind(metric, kept)(kept.weights) if kept.n_items else float("nan")
+    known = bool(np.isfinite(value))
+    numbers = statistics.Interval(
+        value=value if known else None,
+        lower=None,
+        upper=None,
+        level=settings.level,
+        method="none",
+        estimand="item-weighted statistic",
+        n=kept.n_items,
+        n_eff=statistics.kish(kept.weights),
+        conclusive=False,
+        reason=NO_INTERVAL if known else "undefined on these rows",
+    )
+    return number_fields(numbers, kept.samples, coverage)
 
 
 def usable_items(metric: Statistic, answers: Answers) -> np.ndarray:

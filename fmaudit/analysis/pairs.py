@@ -26,6 +26,7 @@ from fmaudit.analysis.numbers import (
     statistic_coverage,
     usable_items,
 )
+from fmaudit.analysis.shared import change_with_shared_references
 from fmaudit.analysis.tables import Answers, among_items
 from fmaudit.errors import ProbeError
 from fmaudit.probe import Contrast, Gap, Mean, Measure, Metric, Rate, Statistic
@@ -59,7 +60,11 @@ def compare(metric: Metric, pair: Pair, measures: Sequence[Measure], settings: S
     kept = pair.base.take(both)
     old, new = base.values[both], adapted.values[both]
     estimator = statistics.rate_change if isinstance(metric, Rate) else statistics.mean_change
-    change = partial(estimator, level=settings.level, draws=DRAWS, seed=settings.seed)
+    paired = partial(estimator, level=settings.level, draws=DRAWS, seed=settings.seed)
+
+    def change(*arguments: Any) -> statistics.Interval:
+        return change_with_shared_references(metric, kept, pair.adapted.take(both), paired(*arguments))
+
     numbers = change(old, new, kept.weights, kept.clusters)
     coverage = min(_share(both, pair.base.weights), base.coverage, adapted.coverage)
     fields = number_fields(numbers, pair.base.samples, coverage)
@@ -153,7 +158,19 @@ def _pointwise(entry: Contrast, metric: Metric) -> Rate | Mean:
     return metric
 
 
+def _compare_alone(metric: Statistic, pair: Pair, settings: Settings) -> dict[str, Any]:
+    """Two numbers without an interval, and their difference, which has none either."""
+    old, new = (estimate(metric, side, (), settings) for side in (pair.base, pair.adapted))
+    known = old["value"] is not None and new["value"] is not None
+    fields = dict(new if old["value"] is not None else old)
+    fields |= {"value": new["value"] - old["value"] if known else None}
+    fields |= {"base_value": old["value"], "adapted_value": new["value"]}
+    return fields | {"coverage": min(old["coverage"], new["coverage"])}
+
+
 def _compare_statistic(metric: Statistic, pair: Pair, settings: Settings) -> dict[str, Any]:
+    if not metric.interval:
+        return _compare_alone(metric, pair, settings)
     both = usable_items(metric, pair.base) & usable_items(metric, pair.adapted)
     base, adapted = pair.base.take(both), pair.adapted.take(both)
     numbers = statistics.statistic_change(

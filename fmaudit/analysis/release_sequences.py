@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from fmaudit.analysis.numbers import item_values
 from fmaudit.analysis.releases import ReleasePair, slice_items
 from fmaudit.analysis.sequences import NO_STATISTIC, Units, sequence_of_change, without_sequence
+from fmaudit.analysis.shared import NO_SEQUENCE, yardstick_of
 from fmaudit.probe import Gap, Statistic
 from fmaudit.schema import Numbers
 
@@ -27,6 +28,8 @@ def release_sequence(
     mask = slice_items(chosen, pair.whole.base, slice)
     assert mask is not None
     old, new = pair.whole.base.take(mask), pair.whole.adapted.take(mask)
+    if yardstick_of(chosen, old) is not None:
+        return Numbers(**without_sequence(fields, NO_SEQUENCE))
     measures = pair.new.probe.measures
     before, after = (item_values(chosen, side, measures) for side in (old, new))
     return Numbers(**sequence_of_change(fields, before, after, old, units, level))

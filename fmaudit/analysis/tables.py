@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from fmaudit.errors import ExecutionError, ProbeError
 from fmaudit.evidence.rows import REASON_SUFFIX, VALID_SUFFIX, read_parts
-from fmaudit.probe import Categorical, Measure, Table
+from fmaudit.probe import Categorical, Measure, Table, Yardstick
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Answers:
 
     ``numeric``: by measure, floats of shape (items, samples), NaN where invalid.
     ``text``: categorical measures, strings of shape (items, samples).
-    The other arrays have one entry an item.
+    The other arrays have one entry an item. ``shared``: the sampled items that some
+    measures were taken against.
     """
 
     item_ids: np.ndarray
@@ -32,6 +33,7 @@ class Answers:
     numeric: Mapping[str, np.ndarray]
     text: Mapping[str, np.ndarray]
     reasons: Mapping[str, Mapping[str, int]]
+    shared: Yardstick | None = None
 
     @property
     def n_items(self) -> int:
@@ -53,6 +55,7 @@ class Answers:
             slices={name: levels[rows] for name, levels in self.slices.items()},
             numeric={name: matrix[rows] for name, matrix in self.numeric.items()},
             text={name: matrix[rows] for name, matrix in self.text.items()},
+            shared=None if self.shared is None else self.shared.take(rows),
         )
 
     def aligned(self, item_ids: np.ndarray) -> Answers:
