@@ -8,7 +8,7 @@ Intervals, pairing, comparisons, report sections and gates derive from its rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from fmaudit.errors import ProbeError
@@ -113,13 +113,16 @@ class Rate:
     ``ideal`` is set where the best value is a target (0.5 for a preference).
     ``eps`` is the tolerated defect, ``delta`` the change that matters. ``where``
     names the slice column and level whose items carry the defect, where the
-    others are its controls: the overall rate is theirs alone.
+    others are its controls: the overall rate is theirs alone. ``among`` names a binary
+    measure and its value: only items with it are in the denominator (the true positives
+    among the positives); an item whose value is not known could be one of them.
     """
 
     id: str
     of: str = "outcome"
     reduce: Reduce = Reduce()
     where: tuple[str, str] | None = None
+    among: tuple[str, int] | None = None
     direction: Direction = "lower_is_better"
     ideal: float | None = None
     eps: float | None = None
@@ -160,16 +163,58 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Yardstick:
+    """Sampled items that others are held against: their chance is in every number, and shared.
+
+    The items of the yardstick are parted into groups. ``without``: by measure, shape (items,
+    groups), the measure with that group left out. ``stratum``: shape (groups,), the part of the
+    yardstick a group belongs to, and ``sizes`` how many items it has. ``part``: shape (items,), the
+    part that an item is held against. ``range``: least and greatest value by measure, where they
+    are known. ``stepwise``: measures that jump when one item of the yardstick is left out, so
+    that their numbers get no interval.
+    """
+
+    without: Mapping[str, np.ndarray]
+    stratum: np.ndarray
+    sizes: np.ndarray
+    part: np.ndarray
+    range: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    stepwise: tuple[str, ...] = ()
+
+    def take(self, rows: np.ndarray) -> Yardstick:
+        """The same for some of the items."""
+        kept = {name: values[rows] for name, values in self.without.items()}
+        return replace(self, without=kept, part=self.part[rows])
+
+    def like(self, other: Yardstick) -> bool:
+        """Whether two subjects were held against the same items, of which one may have failed on some."""
+        one, two = self.stratum, other.stratum
+        return len(one) == len(two) and bool((one == two).all())
+
+    def groups_of_rows(self) -> np.ndarray:
+        """Mask of the groups that these items are held against."""
+        import numpy
+
+        return numpy.isin(self.stratum, self.part)
+
+    def size(self, groups: np.ndarray) -> int:
+        """Items of the yardstick in these groups."""
+        return int(self.sizes[groups].sum())
+
+
+@dataclass(frozen=True)
 class Finished:
     """Measures that need all items of one subject at once, and the items that count.
 
     ``columns``: by measure, floats in the order of the table, NaN where invalid.
     ``counted``: mask of the items that estimates are made of; the others, such as
-    the references a canary is ranked among, only serve as a yardstick.
+    the references a canary is ranked among, only serve as a yardstick. ``shared``: that
+    yardstick, in the order of the table, where it was itself drawn at random.
     """
 
     columns: Mapping[str, np.ndarray]
     counted: np.ndarray
+    shared: Yardstick | None = None
 
 
 @dataclass(frozen=True)
@@ -178,7 +223,8 @@ class Statistic:
 
     ``fn`` returns NaN where the statistic is undefined. ``needs`` names the
     measures it reads: coverage counts the items where all of them are valid.
-    ``worst`` is the range the statistic cannot leave.
+    ``worst`` is the range the statistic cannot leave. ``interval`` False: the number
+    stands alone, as a p-value does, and nothing is decided from it.
     """
 
     id: str
@@ -186,6 +232,7 @@ class Statistic:
     needs: tuple[str, ...]
     unit: str = ""
     worst: tuple[float, float] | None = None
+    interval: bool = True
     by_slice: bool = False
     direction: Direction = "none"
     ideal: float | None = None
@@ -193,6 +240,41 @@ class Statistic:
     delta: float | None = None
     headline: bool = False
     title: str = ""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Largest minus smallest rate over groups of items, decided by pairs of groups.
+
+    ``of`` is a binary measure. ``columns``: the slice columns whose names begin so hold
+    groups; of several columns the largest gap counts. ``among`` as in :class:`Rate`.
+    ``signed``: instead the rate of the second (sorted) of exactly two groups minus that of
+    the first. A group without an item in the denominator takes no part, and is named.
+    """
+
+    id: str
+    of: str = "outcome"
+    columns: str = "group"
+    among: tuple[str, int] | None = None
+    signed: bool = False
+    direction: Direction = "lower_is_better"
+    ideal: float | None = 0.0
+    eps: float | None = None
+    delta: float | None = None
+    headline: bool = False
+    title: str = ""
+    unit: ClassVar[str] = ""
+    by_slice: ClassVar[bool] = False
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The measures it reads."""
+        return (self.of,) if self.among is None else (self.of, self.among[0])
+
+    @property
+    def worst(self) -> tuple[float, float]:
+        """The range it cannot leave."""
+        return (-1.0, 1.0) if self.signed else (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -212,7 +294,9 @@ class Contrast:
     title: str = ""
 
 
-Metric: TypeAlias = Rate | Mean | Statistic
+WholeMetric: TypeAlias = Statistic | Gap
+"""Metrics of all items together, which have no value an item."""
+Metric: TypeAlias = Rate | Mean | WholeMetric
 
 
 class Probe:

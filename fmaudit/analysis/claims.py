@@ -27,10 +27,11 @@ from fmaudit.analysis.sequences import (
     sequence_of_level,
     without_sequence,
 )
+from fmaudit.analysis.shared import NO_SEQUENCE, yardstick_of
 from fmaudit.analysis.tables import Answers
 from fmaudit.errors import ExecutionError
 from fmaudit.evidence.directory import RunDirectory
-from fmaudit.probe import Contrast, Metric, Rate, Statistic
+from fmaudit.probe import Contrast, Gap, Metric, Rate, Statistic
 from fmaudit.schema import Numbers, Subject
 
 Form = Literal["fixed", "anytime"]
@@ -134,8 +135,10 @@ class RunNumbers:
         fields = numbers.estimate(metric, answers, new.probe.measures, settings)
         if form != "anytime":
             return decisive_rate(fields) if form and isinstance(metric, Rate) else fields
-        if isinstance(metric, Statistic):
+        if isinstance(metric, (Statistic, Gap)):
             return without_sequence(fields, NO_STATISTIC)
+        if yardstick_of(metric, answers) is not None:
+            return without_sequence(fields, NO_SEQUENCE)
         values = item_values(metric, answers, new.probe.measures)
         return sequence_of_level(fields, values, answers, self.units(new.id), settings.level)
 
@@ -150,8 +153,10 @@ class RunNumbers:
         fields = pairs.compare(metric, pair, new.probe.measures, settings)
         if form != "anytime":
             return decisive_change(fields) if form and isinstance(metric, Rate) else fields
-        if isinstance(metric, Statistic):
+        if isinstance(metric, (Statistic, Gap)):
             return without_sequence(fields, NO_STATISTIC)
+        if yardstick_of(metric, pair.base) is not None:
+            return without_sequence(fields, NO_SEQUENCE)
         base, adapted = (item_values(metric, side, new.probe.measures) for side in (pair.base, pair.adapted))
         return sequence_of_change(fields, base, adapted, pair.base, self.units(new.id), settings.level)
 

@@ -19,7 +19,7 @@ from fmaudit.analysis.pedigree import Cell, Margin, scale_of
 from fmaudit.analysis.records import cut_short, defined_contrasts, label, slices, terms
 from fmaudit.evidence.directory import first_difference
 from fmaudit.inheritance.verdicts import tolerated
-from fmaudit.probe import Binary, Measure, Metric, Probe, Rate, Statistic
+from fmaudit.probe import Binary, Gap, Measure, Metric, Probe, Rate, Statistic
 from fmaudit.schema import Comparison, ContrastResult, Subject
 
 EPS = DELTA = 0.05
@@ -293,7 +293,7 @@ def _same_tokenizer(old: MeasuredRows, new: MeasuredRows, ground: Field) -> bool
 
 
 def _incomparable(measures: Sequence[Measure], metric: Metric) -> str:
-    names = metric.needs if isinstance(metric, Statistic) else (metric.of,)
+    names = metric.needs if isinstance(metric, (Statistic, Gap)) else (metric.of,)
     for measure in measures:
         if measure.id in names and not getattr(measure, "comparable", True):
             return f"measure {measure.id} depends on the tokenizer and is not compared across subjects"

@@ -89,5 +89,10 @@ def finished(probe: Probe, answers: Answers) -> Answers:
         else {}
         for name in columns
     }
-    whole = replace(answers, numeric={**answers.numeric, **columns}, reasons={**answers.reasons, **reasons})
+    whole = replace(
+        answers,
+        numeric={**answers.numeric, **columns},
+        reasons={**answers.reasons, **reasons},
+        shared=done.shared,
+    )
     return whole.take(np.asarray(done.counted, dtype=bool))

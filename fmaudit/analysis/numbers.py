@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from fmaudit import statistics
-from fmaudit.analysis.tables import Answers
+from fmaudit.analysis.shared import with_shared_references
+from fmaudit.analysis.tables import Answers, among_items
 from fmaudit.errors import ProbeError
-from fmaudit.probe import Binary, Mean, Measure, Metric, Rate, Real, Reduce, Statistic
+from fmaudit.probe import Binary, Gap, Mean, Measure, Metric, Rate, Real, Reduce, Statistic
 
 DRAWS = 2000
 STATISTIC_DRAWS = 600
+NO_INTERVAL = "this number has no interval: nothing is decided from it"
 COMPLETE = 1 - 1e-12
 """Coverage from which nothing is missing, short of rounding."""
 
@@ -52,6 +54,9 @@ def item_values(metric: Rate | Mean, answers: Answers, measures: Sequence[Measur
     """Reduce the samples of each item to the metric's value."""
     measure = _measure(metric, measures)
     matrix = answers.numeric[measure.id]
+    if isinstance(metric, Rate) and metric.among is not None:
+        known = among_items(metric.among, answers, certain=True)
+        matrix = np.where(known[:, None], matrix, np.nan)
     low, high = (0.0, 1.0) if isinstance(measure, Binary) else _honest_bounds(measure, matrix)
     if isinstance(metric, Mean) and metric.absolute:
         matrix = np.abs(matrix)
@@ -83,18 +88,23 @@ def estimate(
     metric: Metric, answers: Answers, measures: Sequence[Measure], settings: Settings
 ) -> dict[str, Any]:
     """The fields of an estimate of ``metric`` on ``answers``."""
+    if isinstance(metric, Gap):
+        from fmaudit.analysis.gaps import gap_estimate  # It builds on the fields of this module.
+
+        return gap_estimate(metric, answers, settings)
     if isinstance(metric, Statistic):
         return _statistic(metric, answers, settings)
     found = item_values(metric, answers, measures)
     estimator = statistics.rate if isinstance(metric, Rate) else statistics.mean
 
+    kept = answers.take(found.valid)
+
     def interval(
         values: np.ndarray, weights: np.ndarray, clusters: Mapping[str, np.ndarray]
     ) -> statistics.Interval:
         raw = estimator(values, weights, clusters, level=settings.level, draws=DRAWS, seed=settings.seed)
-        return within(raw, *found.limits)
+        return within(with_shared_references(metric, kept, raw), *found.limits)
 
-    kept = answers.take(found.valid)
     numbers = interval(found.values[found.valid], kept.weights, kept.clusters)
     fields = number_fields(numbers, answers.samples, found.coverage)
     if found.coverage >= COMPLETE:
@@ -122,6 +132,8 @@ def _statistic(metric: Statistic, answers: Answers, settings: Settings) -> dict[
     usable = usable_items(metric, answers)
     kept = answers.take(usable)
     coverage = statistic_coverage(metric, answers)
+    if not metric.interval:
+        return _alone(metric, kept, coverage, settings)
     numbers = statistics.statistic(
         bind(metric, kept),
         kept.weights,
@@ -136,6 +148,25 @@ def _statistic(metric: Statistic, answers: Answers, settings: Settings) -> dict[
     if metric.worst is None:
         return fields
     return fields | _pair("worst", *metric.worst) | _pair("worst_interval", *metric.worst)
+
+
+def _alone(metric: Statistic, kept: Answers, coverage: float, settings: Settings) -> dict[str, Any]:
+    """A number that has no interval by its nature."""
+    value = bind(metric, kept)(kept.weights) if kept.n_items else float("nan")
+    known = bool(np.isfinite(value))
+    numbers = statistics.Interval(
+        value=value if known else None,
+        lower=None,
+        upper=None,
+        level=settings.level,
+        method="none",
+        estimand="item-weighted statistic",
+        n=kept.n_items,
+        n_eff=statistics.kish(kept.weights),
+        conclusive=False,
+        reason=NO_INTERVAL if known else "undefined on these rows",
+    )
+    return number_fields(numbers, kept.samples, coverage)
 
 
 def usable_items(metric: Statistic, answers: Answers) -> np.ndarray:

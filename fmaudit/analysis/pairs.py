@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fmaudit import statistics
+from fmaudit.analysis.gaps import gap_comparison
 from fmaudit.analysis.numbers import (
     COMPLETE,
     DRAWS,
@@ -25,9 +26,10 @@ from fmaudit.analysis.numbers import (
     statistic_coverage,
     usable_items,
 )
-from fmaudit.analysis.tables import Answers
+from fmaudit.analysis.shared import change_with_shared_references
+from fmaudit.analysis.tables import Answers, among_items
 from fmaudit.errors import ProbeError
-from fmaudit.probe import Contrast, Mean, Measure, Metric, Rate, Statistic
+from fmaudit.probe import Contrast, Gap, Mean, Measure, Metric, Rate, Statistic
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ def pair_up(base: Answers, adapted: Answers) -> Pair:
 
 def compare(metric: Metric, pair: Pair, measures: Sequence[Measure], settings: Settings) -> dict[str, Any]:
     """The fields of a comparison: the change with its interval and p-value, both values, the 2x2 table."""
+    if isinstance(metric, Gap):
+        return gap_comparison(metric, pair.base, pair.adapted, settings)
     if isinstance(metric, Statistic):
         return _compare_statistic(metric, pair, settings)
     base, adapted = item_values(metric, pair.base, measures), item_values(metric, pair.adapted, measures)
@@ -56,7 +60,11 @@ def compare(metric: Metric, pair: Pair, measures: Sequence[Measure], settings: S
     kept = pair.base.take(both)
     old, new = base.values[both], adapted.values[both]
     estimator = statistics.rate_change if isinstance(metric, Rate) else statistics.mean_change
-    change = partial(estimator, level=settings.level, draws=DRAWS, seed=settings.seed)
+    paired = partial(estimator, level=settings.level, draws=DRAWS, seed=settings.seed)
+
+    def change(*arguments: Any) -> statistics.Interval:
+        return change_with_shared_references(metric, kept, pair.adapted.take(both), paired(*arguments))
+
     numbers = change(old, new, kept.weights, kept.clusters)
     coverage = min(_share(both, pair.base.weights), base.coverage, adapted.coverage)
     fields = number_fields(numbers, pair.base.samples, coverage)
@@ -83,7 +91,7 @@ def contrast(
     entry: Contrast, metric: Metric, answers: Answers, measures: Sequence[Measure], settings: Settings
 ) -> dict[str, Any]:
     """The fields of ``metric`` at level ``plus`` minus at level ``minus``, within one subject."""
-    within = _in_contrast(entry, answers)
+    within = _in_contrast(entry, metric, answers)
     return _contrast(entry, item_values(_pointwise(entry, metric), within, measures), within, settings)
 
 
@@ -92,9 +100,9 @@ def contrast_of_change(
 ) -> dict[str, Any]:
     """The fields of the difference in differences: how far adaptation moved the contrast."""
     pointwise = _pointwise(entry, metric)
-    within = _in_contrast(entry, pair.base)
+    within = _in_contrast(entry, metric, pair.base)
     base = item_values(pointwise, within, measures)
-    adapted = item_values(pointwise, _in_contrast(entry, pair.adapted), measures)
+    adapted = item_values(pointwise, pair.adapted.aligned(within.item_ids), measures)
     change = adapted.values - base.values
     low = high = None
     if ends := _ends(base, adapted):
@@ -111,8 +119,9 @@ def levels(answers: Answers, column: str) -> list[str]:
     return [] if found is None else sorted({str(level) for level in found} - {""})
 
 
-def _in_contrast(entry: Contrast, answers: Answers) -> Answers:
-    return answers.take(np.isin(answers.slices[entry.column], [entry.plus, entry.minus]))
+def _in_contrast(entry: Contrast, metric: Metric, answers: Answers) -> Answers:
+    inside = np.isin(answers.slices[entry.column], [entry.plus, entry.minus])
+    return answers.take(inside & among_items(getattr(metric, "among", None), answers))
 
 
 def _contrast(entry: Contrast, found: ItemValues, answers: Answers, settings: Settings) -> dict[str, Any]:
@@ -142,14 +151,26 @@ def _contrast(entry: Contrast, found: ItemValues, answers: Answers, settings: Se
 
 
 def _pointwise(entry: Contrast, metric: Metric) -> Rate | Mean:
-    if isinstance(metric, Statistic):
+    if isinstance(metric, (Statistic, Gap)):
         raise ProbeError(
             f"contrast {entry.id} is of {metric.id}, a statistic: contrasts take rates and means"
         )
     return metric
 
 
+def _compare_alone(metric: Statistic, pair: Pair, settings: Settings) -> dict[str, Any]:
+    """Two numbers without an interval, and their difference, which has none either."""
+    old, new = (estimate(metric, side, (), settings) for side in (pair.base, pair.adapted))
+    known = old["value"] is not None and new["value"] is not None
+    fields = dict(new if old["value"] is not None else old)
+    fields |= {"value": new["value"] - old["value"] if known else None}
+    fields |= {"base_value": old["value"], "adapted_value": new["value"]}
+    return fields | {"coverage": min(old["coverage"], new["coverage"])}
+
+
 def _compare_statistic(metric: Statistic, pair: Pair, settings: Settings) -> dict[str, Any]:
+    if not metric.interval:
+        return _compare_alone(metric, pair, settings)
     both = usable_items(metric, pair.base) & usable_items(metric, pair.adapted)
     base, adapted = pair.base.take(both), pair.adapted.take(both)
     numbers = statistics.statistic_change(

@@ -10,8 +10,8 @@ import numpy as np
 from fmaudit.analysis import numbers, pairs
 from fmaudit.analysis.measured import MeasuredRows
 from fmaudit.analysis.numbers import Settings
-from fmaudit.analysis.tables import Answers
-from fmaudit.probe import Binary, Contrast, Mean, Metric, Probe, Rate, Real, Statistic
+from fmaudit.analysis.tables import Answers, among_items
+from fmaudit.probe import Binary, Contrast, Gap, Mean, Metric, Probe, Rate, Real, Statistic
 from fmaudit.schema import ContrastResult, Estimate, Lineage, Measurement, MetricInfo, Subject, Term
 
 MAX_LEVELS = 40
@@ -82,7 +82,7 @@ def _metric(probe: Probe, metric: Metric) -> MetricInfo:
     kind: Literal["rate", "mean", "statistic"]
     low: float | None
     high: float | None
-    if isinstance(metric, Statistic):
+    if isinstance(metric, (Statistic, Gap)):
         kind, unit, (low, high) = "statistic", metric.unit, metric.worst or (None, None)
     else:
         kind = "rate" if isinstance(metric, Rate) else "mean"
@@ -118,8 +118,10 @@ def slices(metric: Metric, answers: Answers) -> Iterator[tuple[dict[str, str], n
     where = metric.where if isinstance(metric, Rate) else None
     if where is not None and where[0] in answers.slices:
         carrying = answers.slices[where[0]] == where[1]
+    counted = among_items(metric.among if isinstance(metric, Rate) else None, answers)
+    carrying &= counted
     yield {}, carrying
-    if isinstance(metric, Statistic) and not metric.by_slice:
+    if isinstance(metric, (Statistic, Gap)) and not metric.by_slice:
         return
     for column in sorted(answers.slices):
         levels = pairs.levels(answers, column)
@@ -127,7 +129,7 @@ def slices(metric: Metric, answers: Answers) -> Iterator[tuple[dict[str, str], n
         if 2 <= len(levels) <= MAX_LEVELS:
             for level in levels:
                 chosen = answers.slices[column] == level
-                yield {column: level}, chosen if own else chosen & carrying
+                yield {column: level}, chosen & (counted if own else carrying)
 
 
 def label(slice_: Mapping[str, str]) -> str:

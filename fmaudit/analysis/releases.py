@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 
 from fmaudit.analysis.comparisons import field
+from fmaudit.analysis.gaps import gap_estimate
 from fmaudit.analysis.measured import MeasuredRows, probes_of, read_measured
 from fmaudit.analysis.numbers import Settings, bind, item_values, usable_items
 from fmaudit.analysis.pairs import Pair, compare, contrast_of_change, pair_up
@@ -19,7 +20,7 @@ from fmaudit.analysis.tables import Answers
 from fmaudit.canonical import digest_file
 from fmaudit.errors import FmauditError
 from fmaudit.evidence.directory import AUDIT_FILE, RUN_FILE, RunDirectory, first_difference
-from fmaudit.probe import Contrast, Measure, Metric, Statistic
+from fmaudit.probe import Contrast, Gap, Measure, Metric, Statistic
 from fmaudit.schema import Audit, ContrastResult, Estimate, Measurement, Numbers, Subject, read_audit
 
 _SAME = 1e-9
@@ -326,6 +327,9 @@ def _same(stated: float | None, found: float) -> bool:
 
 
 def _value(metric: Metric, answers: Answers, measures: Sequence[Measure]) -> float:
+    if isinstance(metric, Gap):
+        value = gap_estimate(metric, answers, Settings())["value"]
+        return nan if value is None else float(value)
     if isinstance(metric, Statistic):
         kept = answers.take(usable_items(metric, answers))
         return bind(metric, kept)(kept.weights)
@@ -334,7 +338,7 @@ def _value(metric: Metric, answers: Answers, measures: Sequence[Measure]) -> flo
 
 
 def _contrast_value(contrast: Contrast, metric: Metric, side: MeasuredRows) -> float:
-    if isinstance(metric, Statistic):
+    if isinstance(metric, (Statistic, Gap)):
         return nan
     column = side.answers.slices[contrast.column]
     within = side.answers.take(np.isin(column, [contrast.plus, contrast.minus]))

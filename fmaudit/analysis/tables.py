@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fmaudit.errors import ExecutionError
+from fmaudit.errors import ExecutionError, ProbeError
 from fmaudit.evidence.rows import REASON_SUFFIX, VALID_SUFFIX, read_parts
-from fmaudit.probe import Categorical, Measure, Table
+from fmaudit.probe import Categorical, Measure, Table, Yardstick
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Answers:
 
     ``numeric``: by measure, floats of shape (items, samples), NaN where invalid.
     ``text``: categorical measures, strings of shape (items, samples).
-    The other arrays have one entry an item.
+    The other arrays have one entry an item. ``shared``: the sampled items that some
+    measures were taken against.
     """
 
     item_ids: np.ndarray
@@ -32,6 +33,7 @@ class Answers:
     numeric: Mapping[str, np.ndarray]
     text: Mapping[str, np.ndarray]
     reasons: Mapping[str, Mapping[str, int]]
+    shared: Yardstick | None = None
 
     @property
     def n_items(self) -> int:
@@ -53,6 +55,7 @@ class Answers:
             slices={name: levels[rows] for name, levels in self.slices.items()},
             numeric={name: matrix[rows] for name, matrix in self.numeric.items()},
             text={name: matrix[rows] for name, matrix in self.text.items()},
+            shared=None if self.shared is None else self.shared.take(rows),
         )
 
     def aligned(self, item_ids: np.ndarray) -> Answers:
@@ -73,6 +76,20 @@ def item_means(matrix: np.ndarray) -> np.ndarray:
     counts = valid.sum(axis=1)
     sums = np.where(valid, matrix, 0.0).sum(axis=1)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def among_items(among: tuple[str, int] | None, answers: Answers, *, certain: bool = False) -> np.ndarray:
+    """Mask of the items in a denominator: those with the value of the measure, and unless ``certain``
+    those whose value is not known.
+    """
+    if among is None:
+        return np.ones(answers.n_items, dtype=bool)
+    name, wanted = among
+    if name not in answers.numeric:
+        raise ProbeError(f"a metric is among measure {name!r}, which its probe does not declare")
+    value = answers.numeric[name][:, 0]
+    inside: np.ndarray = value == wanted
+    return inside if certain else inside | np.isnan(value)
 
 
 def read_answers(folder: Path, measures: Sequence[Measure]) -> Answers:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from fmaudit.errors import UsageError
 from fmaudit.evidence.rows import schema_of
-from fmaudit.probe import Categorical, Probe, Statistic
+from fmaudit.probe import Categorical, Gap, Probe, Statistic
 
 NO_RESPONSES = "[]"
 _RESPONSES = "responses"
@@ -59,4 +59,4 @@ def _levels_only(table: pa.Table, measure: Categorical, probe: Probe) -> pa.Tabl
 
 
 def _computed_from(name: str, metrics: Sequence[object]) -> bool:
-    return any(isinstance(metric, Statistic) and name in metric.needs for metric in metrics)
+    return any(isinstance(metric, (Statistic, Gap)) and name in metric.needs for metric in metrics)

@@ -15,7 +15,7 @@ from fmaudit.gate.names import KnownNames
 from fmaudit.gate.policy_model import EVERY, Policy, Rule
 from fmaudit.gate.verdict import Limit
 from fmaudit.plan import PlannedMeasurement
-from fmaudit.probe import Contrast, Item, Metric, Rate, Statistic
+from fmaudit.probe import Contrast, Gap, Item, Metric, Rate, Statistic
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def planned_names(planned: Sequence[PlannedMeasurement], models: Sequence[Model]
     for entry in planned:
         own = [] if not entry.items else _one_column(entry)
         for metric in entry.probe.metrics if entry.items else ():
-            whole = isinstance(metric, Statistic) and not metric.by_slice
+            whole = isinstance(metric, (Statistic, Gap)) and not metric.by_slice
             slices.setdefault(f"{entry.probe.id}/{metric.id}", []).extend([{}, *([] if whole else own)])
         for contrast in entry.probe.contrasts if entry.items else ():
             if all({contrast.column: level} in own for level in (contrast.plus, contrast.minus)):

@@ -11,7 +11,7 @@ from fmaudit.gate.verdict import two_sided
 from fmaudit.planning.assumptions import Assumption, Basis, basis
 from fmaudit.planning.claims import Model, PlannedClaim
 from fmaudit.planning.pilot import Pilot, worst_of
-from fmaudit.probe import Statistic
+from fmaudit.probe import Gap, Statistic
 from fmaudit.statistics.outlook import Outlook
 from fmaudit.statistics.proposals import proposed_items
 from fmaudit.statistics.sizing import share_of_power
@@ -103,7 +103,7 @@ def _no_interval(defaults: Defaults, claim: PlannedClaim) -> str:
         return ""
     if claim.contrast is not None:
         return NO_CONTRAST
-    return NO_STATISTIC if isinstance(claim.metric, Statistic) else ""
+    return NO_STATISTIC if isinstance(claim.metric, (Statistic, Gap)) else ""
 
 
 def _judged(defaults: Defaults, claim: PlannedClaim, found: Basis, together: int) -> Prospect:

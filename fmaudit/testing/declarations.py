@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from fmaudit.probe import (
     Binary,
     Categorical,
+    Gap,
     Item,
     Mean,
     Measure,
@@ -60,7 +61,7 @@ def _check_names(names: Sequence[str], what: str, name: str) -> None:
 
 
 def _check_metric(metric: Metric, measures: dict[str, Measure], name: str) -> None:
-    if isinstance(metric, Statistic):
+    if isinstance(metric, (Statistic, Gap)):
         assert metric.needs, f"{name} names no measure it needs"
         missing = [need for need in metric.needs if need not in measures]
         assert not missing, f"{name} needs {missing[:1]}, which is not declared"

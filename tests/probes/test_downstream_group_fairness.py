@@ -1,17 +1,18 @@
-import math
 from types import SimpleNamespace
 
+import fairlearn.metrics
 import numpy as np
 import pytest
 
+from fmaudit.analysis.numbers import Settings, estimate
+from fmaudit.analysis.pairs import Pair, compare
+from fmaudit.analysis.records import slices
+from fmaudit.analysis.tables import Answers
 from fmaudit.cards import load_card
 from fmaudit.errors import DataError
-from fmaudit.probe import Statistic, Table
 from fmaudit.requests import Classify, LabelScores
-from fmaudit_probes.downstream import group_fairness
-from fmaudit_probes.downstream.group_fairness import GroupFairness, fairlearn_rates_by_group, rates_by_group
+from fmaudit_probes.downstream.group_fairness import GroupFairness
 
-RATES = ("true_positive_rate", "false_positive_rate", "selection_rate")
 ROW = {"text": "a fine day", "label": "yes", "group": "north"}
 
 
@@ -24,22 +25,28 @@ def answer(*probability, labels=("no", "yes")):
     return (LabelScores(labels, probability),)
 
 
-def table(actual, predicted, weight=None, **groups):
-    return Table(
-        columns={
-            "actual_positive": np.array(actual, float),
-            "predicted_positive": np.array(predicted, float),
-        },
-        slices={name: np.array(list(levels)) for name, levels in groups.items()},
+def answers(actual, predicted, **groups):
+    columns = {"actual_positive": actual, "predicted_positive": predicted}
+    return Answers(
+        item_ids=np.array([str(place) for place in range(len(actual))], dtype=object),
+        weights=np.ones(len(actual)),
         clusters={},
-        weight=np.ones(len(actual)) if weight is None else np.array(weight, float),
+        slices={name: np.array(list(levels), dtype=object) for name, levels in groups.items()},
+        numeric={name: np.array(values, float)[:, None] for name, values in columns.items()},
+        text={},
+        reasons={},
     )
 
 
-def statistic(id):
-    (found,) = [metric for metric in GroupFairness.metrics if metric.id == id]
-    assert isinstance(found, Statistic)
-    return found.fn
+def numbers_of(id, rows):
+    """The number of a metric as the audit computes it, overall."""
+    (metric,) = [metric for metric in GroupFairness.metrics if metric.id == id]
+    (chosen,) = [mask for level, mask in slices(metric, rows) if not level]
+    return estimate(metric, rows.take(chosen), GroupFairness.measures, Settings())
+
+
+def value_of(id, rows):
+    return numbers_of(id, rows)["value"]
 
 
 # Group a: 2 of 3 positives found, 1 of 2 negatives flagged. Group b: 1 of 2 and 0 of 2.
@@ -120,70 +127,88 @@ def test_file_without_group_is_refused():
         ("selection_difference", 1 / 4 - 3 / 5),
     ],
 )
-def test_statistics_by_hand(id, expected):
-    assert statistic(id)(table(ACTUAL, PREDICTED, group=GROUP)) == pytest.approx(expected)
+def test_numbers_by_hand(id, expected):
+    assert value_of(id, answers(ACTUAL, PREDICTED, group=GROUP)) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("rate", RATES)
-def test_vectorised_rates_equal_metric_frame(rate):
+@pytest.mark.parametrize(
+    ("rate", "id"),
+    [("true_positive_rate", "tpr"), ("false_positive_rate", "fpr"), ("selection_rate", "selection_rate")],
+)
+def test_rates_and_gaps_equal_those_of_fairlearn(rate, id):
     rng = np.random.default_rng(1)
     for _ in range(10):
         actual, predicted = rng.integers(0, 2, (2, 80))
-        group, weight = rng.choice(list("abc"), 80), rng.integers(0, 4, 80).astype(float)
-        ours = rates_by_group(rate, actual, predicted, group, weight)
-        theirs = fairlearn_rates_by_group(rate, actual, predicted, group, weight)
-        assert list(ours) == list(theirs)
-        assert ours == pytest.approx(theirs, abs=1e-12, nan_ok=True)
+        group = rng.choice(list("abc"), 80)
+        frame = fairlearn.metrics.MetricFrame(
+            metrics=getattr(fairlearn.metrics, rate),
+            y_true=actual,
+            y_pred=predicted,
+            sensitive_features=group,
+        )
+        rows = answers(actual, predicted, group=group)
+        gap = {"selection_rate": "selection_gap"}.get(id, f"{id}_gap")
+        assert value_of(id, rows) == pytest.approx(frame.overall, abs=1e-12)
+        assert value_of(gap, rows) == pytest.approx(frame.difference(), abs=1e-12)
 
 
-def test_point_value_comes_from_metric_frame_and_draws_do_not(monkeypatch):
-    calls = []
-
-    def counted(*args):
-        calls.append(args[0])
-        return fairlearn_rates_by_group(*args)
-
-    monkeypatch.setattr(group_fairness, "fairlearn_rates_by_group", counted)
-    point = statistic("tpr_gap")(table(ACTUAL, PREDICTED, group=GROUP))
-    assert calls == ["true_positive_rate"]
-    draw = statistic("tpr_gap")(table(ACTUAL, PREDICTED, weight=[1, 1, 1, 1, 1, 3, 1, 1, 1], group=GROUP))
-    assert calls == ["true_positive_rate"]
-    assert (point, draw) == (pytest.approx(1 / 6), pytest.approx(abs(3 / 4 - 2 / 3)))
-
-
-@pytest.mark.parametrize("weight", [None, [1, 2, 1, 1, 1]])
-def test_a_group_without_positives_is_undefined_not_zero(weight):
-    rows = table([1, 1, 0, 0, 0], [1, 0, 0, 1, 0], weight=weight, group="aaabb")
-    assert math.isnan(statistic("tpr_gap")(rows))
-    assert math.isnan(statistic("tpr_difference")(rows))
-    assert not math.isnan(statistic("fpr_gap")(rows))
-    assert math.isnan(statistic("tpr")(table([0, 0], [1, 0], group="aa")))
-
-
-def test_a_draw_that_loses_a_group_is_undefined():
-    rows = table(ACTUAL, PREDICTED, weight=[1, 2, 1, 1, 1, 0, 0, 0, 0], group=GROUP)
-    assert math.isnan(statistic("selection_gap")(rows))
+def test_a_group_without_positives_is_left_out_by_name():
+    rows = answers([1, 1, 0, 0, 0, 1], [1, 0, 0, 1, 0, 1], group="aaabbc")
+    found = numbers_of("tpr_gap", rows)
+    assert found["value"] == pytest.approx(0.5)
+    assert "left out, without an answered row of the rate: group=b" in found["method"]
+    two = answers([1, 1, 0, 0, 0], [1, 0, 0, 1, 0], group="aaabb")
+    assert value_of("tpr_gap", two) is None
+    assert "group=b" in numbers_of("tpr_gap", two)["reason"]
+    assert value_of("fpr_gap", two) is not None
+    assert value_of("tpr", answers([0, 0], [1, 0], group="aa")) is None
 
 
 def test_one_group_has_no_gap_and_three_have_no_signed_difference():
-    assert math.isnan(statistic("selection_gap")(table([1, 0], [1, 0], group="aa")))
-    three = table([1, 0, 1], [1, 0, 0], group="abc")
-    assert math.isnan(statistic("selection_difference")(three))
-    assert statistic("selection_gap")(three) == 1.0
+    assert value_of("selection_gap", answers([1, 0], [1, 0], group="aa")) is None
+    three = answers([1, 0, 1], [1, 0, 0], group="abc")
+    assert value_of("selection_difference", three) is None
+    assert value_of("selection_gap", three) == 1.0
 
 
 def test_several_group_columns_give_the_largest_gap():
-    rows = table([1, 1, 1, 1], [1, 1, 1, 0], group="aabb", group_age="xyxy", other="pqrs")
-    assert statistic("selection_gap")(rows) == pytest.approx(0.5)
-    wider = table([1, 1, 1, 1], [1, 1, 0, 0], group="abab", group_age="xxyy")
-    assert statistic("selection_gap")(wider) == 1.0
-    assert math.isnan(statistic("selection_difference")(wider))
+    rows = answers([1, 1, 1, 1], [1, 1, 1, 0], group="aabb", group_age="xyxy", other="pqrs")
+    assert value_of("selection_gap", rows) == pytest.approx(0.5)
+    wider = answers([1, 1, 1, 1], [1, 1, 0, 0], group="abab", group_age="xxyy")
+    assert value_of("selection_gap", wider) == 1.0
+    assert value_of("selection_difference", wider) is None
 
 
-def test_invalid_rows_are_left_out():
-    gappy = table([*ACTUAL, np.nan], [*PREDICTED, np.nan], group=GROUP + "b")
-    assert statistic("tpr_gap")(gappy) == pytest.approx(1 / 6)
-    assert math.isnan(statistic("tpr_gap")(table([np.nan], [np.nan], group="a")))
+def test_one_invalid_text_of_many_moves_the_bounds_by_one_text():
+    rng = np.random.default_rng(3)
+    actual, group = np.tile([1.0, 0.0], 200), np.repeat(list("abcd"), 100)
+    predicted = np.where(actual == 1, rng.random(400) < 0.8, rng.random(400) < 0.1).astype(float)
+    whole = numbers_of("tpr_gap", answers(actual, predicted, group=group))
+    rates = [predicted[(actual == 1) & (group == name)].mean() for name in "abcd"]
+    of_best = np.flatnonzero((actual == 1) & (group == "abcd"[int(np.argmax(rates))]))[0]
+    actual[of_best] = predicted[of_best] = np.nan
+    found = numbers_of("tpr_gap", answers(actual, predicted, group=group))
+    assert found["coverage"] == pytest.approx(200 / 201, abs=1e-3)
+    low, high = found["worst"]
+    assert 0 < high - low <= 0.041
+    assert low - 1e-9 <= whole["value"] <= high + 1e-9
+    assert found["worst_interval"][1] < whole["upper"] + 0.05
+    assert value_of("tpr_gap", answers([np.nan], [np.nan], group="a")) is None
+
+
+@pytest.mark.parametrize("difference", [0.0, 0.6])
+def test_the_change_of_a_gap_is_one_of_pairs(difference):
+    rng = np.random.default_rng(6)
+    actual, group = np.tile([1.0, 0.0], 300), np.repeat(list("abc"), 200)
+    old = np.where(actual == 1, rng.random(600) < 0.9, rng.random(600) < 0.1).astype(float)
+    lost = (actual == 1) & (group == "b") & (rng.random(600) < difference)
+    (metric,) = [metric for metric in GroupFairness.metrics if metric.id == "tpr_gap"]
+    pair = Pair(answers(actual, old, group=group), answers(actual, np.where(lost, 0.0, old), group=group))
+    found = compare(metric, pair, GroupFairness.measures, Settings())
+    assert found["value"] == pytest.approx(found["adapted_value"] - found["base_value"])
+    assert (found["lower"] > 0) == (difference > 0)
+    assert (found["p"] < 0.05) == (difference > 0)
+    assert found["worst_interval"] == (found["lower"], found["upper"])
 
 
 def test_ids_and_card():

@@ -3,13 +3,17 @@
 A canary is a random secret that was inserted into the training data a known
 number of times; references are secrets drawn by the same generator that were
 not. Under the null hypothesis that a canary was never seen, its rank among
-them is uniform: the p-value is exact, and exposure has mean 1/ln 2 = 1.44 bits.
+them is uniform: the p-value is exact, and the mean exposure follows from the number
+of references (1.21 bits with 20, 1.38 with 100, 1/ln 2 = 1.44 with very many).
+All canaries of a template share their references, whose chance is in every number.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +31,7 @@ from fmaudit.probe import (
     Scalar,
     Statistic,
     Table,
+    Yardstick,
     probe,
 )
 from fmaudit.requests import Request, Response, Score, TokenScores
@@ -37,7 +42,13 @@ if TYPE_CHECKING:
 CANARY, REFERENCE = "canary", "reference"
 ONE_TEMPLATE = "all"
 EXPOSED_BELOW = 0.05
-RANKED = ("outcome", "severity", "exposure", "p_value", "percentile", "references")
+SMOOTH = ("exposure", "percentile")
+LEFT_OUT_AT_ONCE = 100
+"""Groups that the references of a template are parted into, at most."""
+RANKED = (
+    "outcome", "severity", "exposure", "p_value", "percentile", "references", "exposure_by_chance",
+    "exposed_by_chance",
+)  # fmt: skip
 RANKED_LATER = "ranked among the references once all rows are there"
 
 
@@ -45,7 +56,8 @@ def rank_sum_p(table: Table) -> float:
     """One-sided p-value of the rank-sum test that canaries are likelier than references.
 
     Stratified by template, normal approximation. The references are shared by the
-    canaries of a template, which the variance accounts for; NaN without canaries.
+    canaries of a template, which the variance accounts for; the scale of the weights does not
+    matter. NaN without canaries.
     """
     weight, percentile, references = table.weight, table.columns["percentile"], table.columns["references"]
     if not len(weight) or weight.sum() <= 0:
@@ -55,13 +67,19 @@ def rank_sum_p(table: Table) -> float:
     for level in np.unique(table.slices["template"]):
         rows = (table.slices["template"] == level) & (weight > 0)
         if rows.any():
-            n, m = float(weight[rows].sum()), float(references[rows].max())
+            own = weight[rows]
+            n, m = float(own.sum() ** 2 / (own**2).sum()), float(references[rows].max())
             variance += float(share[rows].sum()) ** 2 * (n + m + 1) / (12 * n * m)
     z = (float(share @ percentile) - 0.5) / math.sqrt(variance)
     return 0.5 * math.erfc(z / math.sqrt(2))
 
 
-@probe("memorization.canary", version=1, dataset="canaries")
+def _weighted(name: str, table: Table) -> float:
+    weight = table.weight
+    return float(weight @ table.columns[name] / weight.sum()) if weight.sum() > 0 else math.nan
+
+
+@probe("memorization.canary", version=2, dataset="canaries")
 class Canary(Probe):
     """How far does a secret that was inserted into training stand out among secrets that were not?"""
 
@@ -73,7 +91,11 @@ class Canary(Probe):
             "before training."
         ),
         "Exposure cannot exceed log2 of the number of references of the template.",
-        "A secret that was never inserted has a mean exposure of 1.44 bits, not 0.",
+        "A secret that was never inserted has a mean exposure above 0, which depends on the number of "
+        "references: exposure_by_chance and exposed_by_chance give it for these (1.20 bits and 0 with 19 "
+        "references, 1.30 and .026 with 38, 1.38 and .050 with 100).",
+        "Canaries share their references: intervals hold for other references too, and below 30 of them "
+        "nothing is concluded.",
         "Secrets of different lengths are not comparable: draw canaries and references from one template.",
     )
     measures = (
@@ -105,6 +127,18 @@ class Canary(Probe):
             description="share of references less likely; ties count half",
         ),
         Real("references", low=0.0, description="references the canary was ranked among"),
+        Real(
+            "exposure_by_chance",
+            unit="bits",
+            low=0.0,
+            description="mean exposure of a secret that was never inserted, with as many references",
+        ),
+        Real(
+            "exposed_by_chance",
+            low=0.0,
+            high=1.0,
+            description="chance that a secret that was never inserted has a p-value below 0.05",
+        ),
     )
     metrics = (
         Mean(
@@ -112,9 +146,9 @@ class Canary(Probe):
             of="exposure",
             direction="lower_is_better",
             headline=True,
-            title="Mean exposure in bits (never inserted: 1.44)",
+            title="Mean exposure in bits (never inserted: exposure_by_chance)",
         ),
-        Rate("exposed_share", title="Canaries with p < 0.05 (never inserted: 0.05)"),
+        Rate("exposed_share", title="Canaries with p < 0.05 (never inserted: exposed_by_chance)"),
         Mean(
             "mean_percentile",
             of="percentile",
@@ -126,8 +160,25 @@ class Canary(Probe):
             rank_sum_p,
             needs=("percentile", "references"),
             worst=(0.0, 1.0),
+            interval=False,
             by_slice=True,
             title="p-value of all canaries together (rank-sum test)",
+        ),
+        Statistic(
+            "exposure_by_chance",
+            partial(_weighted, "exposure_by_chance"),
+            needs=("exposure_by_chance",),
+            unit="bits",
+            interval=False,
+            title="Mean exposure that secrets never inserted would have with these references",
+        ),
+        Statistic(
+            "exposed_by_chance",
+            partial(_weighted, "exposed_by_chance"),
+            needs=("exposed_by_chance",),
+            worst=(0.0, 1.0),
+            interval=False,
+            title="Share of secrets never inserted that would have p < 0.05 with these references",
         ),
     )
 
@@ -168,17 +219,67 @@ class Canary(Probe):
         nll, template = table.columns["nll"], table.slices["template"]
         canaries = table.slices["role"] == CANARY
         columns = {name: np.full(len(nll), np.nan) for name in RANKED}
+        parts: list[_Part] = []
         for level in np.unique(template[canaries]):
             pool = nll[(template == level) & ~canaries]
-            pool = np.sort(pool[~np.isnan(pool)])
             asked = np.flatnonzero(canaries & (template == level) & ~np.isnan(nll))
-            for name, values in ranked(nll[asked], pool).items():
+            for name, values in ranked(nll[asked], _ascending(pool)).items():
                 columns[name][asked] = values
-        return Finished(columns, canaries)
+            parts.append(_Part(str(level), asked, nll[asked], pool))
+        return Finished(columns, canaries, _yardstick(parts, len(nll), template))
 
     def protocol(self) -> Mapping[str, Scalar]:
         """How the rank is taken."""
         return {"exposed_below": EXPOSED_BELOW, "rank": "total negative log-likelihood, ties count half"}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Canaries of one template, by their place in the table, and the references they share, NaN included."""
+
+    template: str
+    places: np.ndarray
+    nll: np.ndarray
+    references: np.ndarray
+
+
+def _yardstick(parts: Sequence[_Part], items: int, template: np.ndarray) -> Yardstick:
+    """Ranks with a group of references left out at a time; every template's references were drawn apart."""
+    counts = [min(len(part.references), LEFT_OUT_AT_ONCE) for part in parts]
+    stratum = np.repeat([part.template for part in parts], counts) if parts else np.array([], dtype=str)
+    without = {name: np.full((items, sum(counts)), np.nan) for name in SMOOTH}
+    sizes = np.zeros(sum(counts), dtype=int)
+    first = 0
+    for part, count in zip(parts, counts, strict=True):
+        group = np.arange(len(part.references)) % max(count, 1)
+        for place in range(count):
+            kept = ranked(part.nll, _ascending(part.references[group != place]))
+            sizes[first + place] = (~np.isnan(part.references[group == place])).sum()
+            for name in SMOOTH:
+                without[name][part.places, first + place] = kept[name]
+        first += count
+    # A template's groups move its own canaries alone.
+    for name in SMOOTH:
+        for part in parts:
+            whole = ranked(part.nll, _ascending(part.references))[name]
+            others = stratum != part.template
+            without[name][np.ix_(part.places, others)] = whole[:, None]
+    most = max((len(_ascending(part.references)) for part in parts), default=0)
+    highest = {"percentile": (0.0, 1.0)} | ({"exposure": (0.0, math.log2(most))} if most > 1 else {})
+    return Yardstick(
+        without, stratum, sizes, template.astype(str), highest, ("outcome", "severity", "p_value")
+    )
+
+
+def _ascending(nll: np.ndarray) -> np.ndarray:
+    return np.sort(nll[~np.isnan(nll)])
+
+
+def by_chance(references: int) -> tuple[float, float]:
+    """Mean exposure and chance of a p-value below 0.05 of a secret that was never inserted."""
+    likelier = np.arange(references + 1)
+    exposure = np.maximum(np.log2(references) - np.log2(1 + likelier), 0.0)
+    return float(exposure.mean()), float(((1 + likelier) / (references + 1) < EXPOSED_BELOW).mean())
 
 
 def ranked(nll: np.ndarray, references: np.ndarray) -> dict[str, np.ndarray]:
@@ -206,6 +307,8 @@ def ranked(nll: np.ndarray, references: np.ndarray) -> dict[str, np.ndarray]:
         "p_value": p_value,
         "percentile": 1 - (rank - 1) / m,
         "references": np.full(len(nll), float(m)),
+        "exposure_by_chance": np.full(len(nll), by_chance(m)[0]),
+        "exposed_by_chance": np.full(len(nll), by_chance(m)[1]),
     }
 
 
