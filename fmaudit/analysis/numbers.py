@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def item_values(metric: Rate | Mean, answers: Answers, measures: Sequence[Measur
     values = statistics.reduce_samples(matrix, reduce.how, reduce.k)
     coverage = statistics.sample_coverage(matrix, reduce.how, reduce.k, answers.weights)
     if np.isnan(coverage):
-        return ItemValues(values, None, None, 0.0)
+        return ItemValues(values, None, None, 0.0, (low, high))
     if coverage >= COMPLETE:
         return ItemValues(values, values, values, 1.0, (low, high))
     if low is None or high is None:
@@ -95,7 +96,8 @@ def estimate(
     if isinstance(metric, Statistic):
         return _statistic(metric, answers, settings)
     found = item_values(metric, answers, measures)
-    estimator = statistics.rate if isinstance(metric, Rate) else statistics.mean
+    low, high = found.limits
+    estimator = statistics.rate if isinstance(metric, Rate) else partial(statistics.mean, low=low, high=high)
 
     kept = answers.take(found.valid)
 
@@ -142,7 +144,7 @@ def _statistic(metric: Statistic, answers: Answers, settings: Settings) -> dict[
         draws=STATISTIC_DRAWS,
         seed=settings.seed,
     )
-    fields = number_fields(numbers, answers.samples, coverage)
+    fields = number_fields(varied(numbers, metric.worst), answers.samples, coverage)
     if coverage >= COMPLETE:
         return fields | bounds_of_complete(fields)
     if metric.worst is None:
@@ -167,6 +169,26 @@ def _alone(metric: Statistic, kept: Answers, coverage: float, settings: Settings
         reason=NO_INTERVAL if known else "undefined on these rows",
     )
     return number_fields(numbers, kept.samples, coverage)
+
+
+def varied(interval: statistics.Interval, span: tuple[float, float] | None) -> statistics.Interval:
+    """A statistic that no draw moved, with limits: what an unseen kind of item could make of it.
+
+    As many independent units without an exception leave room for a share of exceptions,
+    Clopper and Pearson's for no event, each of which moves a mean to the end of its range.
+    Without a range nothing can be concluded.
+    """
+    if interval.value is None or interval.lower is None or interval.se:
+        return interval
+    if span is None:
+        return replace(interval, conclusive=False)
+    _, share = statistics.clopper_pearson(0, interval.n_eff, interval.level)
+    return replace(
+        interval,
+        lower=interval.value - share * (interval.value - span[0]),
+        upper=interval.value + share * (span[1] - interval.value),
+        method=f"no draw moves it: room for an unseen kind of item in its range; {interval.method}",
+    )
 
 
 def usable_items(metric: Statistic, answers: Answers) -> np.ndarray:
@@ -234,6 +256,7 @@ def number_fields(interval: statistics.Interval, samples: int, coverage: float) 
         "mde": statistics.mde(interval.se, level=interval.level) if interval.se else None,
         "conclusive": interval.conclusive and measured,
         "p": interval.p,
+        "approximate": interval.approximate,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from fmaudit.analysis.numbers import (
     number_fields,
     statistic_coverage,
     usable_items,
+    varied,
 )
 from fmaudit.analysis.shared import change_with_shared_references
 from fmaudit.analysis.tables import Answers, among_items
@@ -59,8 +60,15 @@ def compare(metric: Metric, pair: Pair, measures: Sequence[Measure], settings: S
     both = base.valid & adapted.valid
     kept = pair.base.take(both)
     old, new = base.values[both], adapted.values[both]
-    estimator = statistics.rate_change if isinstance(metric, Rate) else statistics.mean_change
-    paired = partial(estimator, level=settings.level, draws=DRAWS, seed=settings.seed)
+    low, high = _shared_range(base, adapted)
+    paired = partial(
+        statistics.rate_change
+        if isinstance(metric, Rate)
+        else partial(statistics.mean_change, low=low, high=high),
+        level=settings.level,
+        draws=DRAWS,
+        seed=settings.seed,
+    )
 
     def change(*arguments: Any) -> statistics.Interval:
         return change_with_shared_references(metric, kept, pair.adapted.take(both), paired(*arguments))
@@ -92,7 +100,9 @@ def contrast(
 ) -> dict[str, Any]:
     """The fields of ``metric`` at level ``plus`` minus at level ``minus``, within one subject."""
     within = _in_contrast(entry, metric, answers)
-    return _contrast(entry, item_values(_pointwise(entry, metric), within, measures), within, settings)
+    found = item_values(_pointwise(entry, metric), within, measures)
+    low, high = found.limits
+    return _contrast(entry, within, found.valid, found.coverage, _Level(found, low, high), settings)
 
 
 def contrast_of_change(
@@ -103,14 +113,10 @@ def contrast_of_change(
     within = _in_contrast(entry, metric, pair.base)
     base = item_values(pointwise, within, measures)
     adapted = item_values(pointwise, pair.adapted.aligned(within.item_ids), measures)
-    change = adapted.values - base.values
-    low = high = None
-    if ends := _ends(base, adapted):
-        base_low, base_high, adapted_low, adapted_high = ends
-        low, high = adapted_low - base_high, adapted_high - base_low
-    both = _share(~np.isnan(change), within.weights)
-    found = ItemValues(change, low, high, min(both, base.coverage, adapted.coverage))
-    return _contrast(entry, found, within, settings)
+    both = base.valid & adapted.valid
+    coverage = min(_share(both, within.weights), base.coverage, adapted.coverage)
+    low, high = _shared_range(base, adapted)
+    return _contrast(entry, within, both, coverage, _Change(base, adapted, low, high), settings)
 
 
 def levels(answers: Answers, column: str) -> list[str]:
@@ -124,11 +130,63 @@ def _in_contrast(entry: Contrast, metric: Metric, answers: Answers) -> Answers:
     return answers.take(inside & among_items(getattr(metric, "among", None), answers))
 
 
-def _contrast(entry: Contrast, found: ItemValues, answers: Answers, settings: Settings) -> dict[str, Any]:
-    def estimated(values: np.ndarray, rows: Answers) -> statistics.Interval:
+@dataclass(frozen=True)
+class _Level:
+    """Values of one subject for a contrast, and the range of their measure."""
+
+    found: ItemValues
+    low: float | None
+    high: float | None
+
+    def seen(self, rows: np.ndarray) -> Callable[..., statistics.Interval]:
+        """The contrast of the values in ``rows``."""
+        return partial(statistics.contrast, self.found.values[rows], low=self.low, high=self.high)
+
+    def worst(self, plus: np.ndarray, *, least: bool) -> Callable[..., statistics.Interval] | None:
+        """The contrast with the missing counted so that it is least, or most; None without bounds."""
+        low, high = self.found.low, self.found.high
+        if low is None or high is None:
+            return None
+        filled = np.where(plus == least, low, high)
+        return partial(statistics.contrast, filled, low=self.low, high=self.high)
+
+
+@dataclass(frozen=True)
+class _Change:
+    """Paired values of base and adapted for a contrast, and the range of their measure."""
+
+    base: ItemValues
+    adapted: ItemValues
+    low: float | None
+    high: float | None
+
+    def seen(self, rows: np.ndarray) -> Callable[..., statistics.Interval]:
+        """The contrast of the changes in ``rows``."""
+        old, new = self.base.values[rows], self.adapted.values[rows]
+        return partial(statistics.contrast_of_changes, old, new, low=self.low, high=self.high)
+
+    def worst(self, plus: np.ndarray, *, least: bool) -> Callable[..., statistics.Interval] | None:
+        """The contrast with the missing counted so that it is least, or most; None without bounds."""
+        ends = _ends(self.base, self.adapted)
+        if ends is None:
+            return None
+        base_low, base_high, adapted_low, adapted_high = ends
+        down = plus == least
+        old, new = np.where(down, base_high, base_low), np.where(down, adapted_low, adapted_high)
+        return partial(statistics.contrast_of_changes, old, new, low=self.low, high=self.high)
+
+
+def _contrast(
+    entry: Contrast,
+    answers: Answers,
+    valid: np.ndarray,
+    coverage: float,
+    asked: _Level | _Change,
+    settings: Settings,
+) -> dict[str, Any]:
+    def estimated(contrast: Callable[..., statistics.Interval], rows: Answers) -> statistics.Interval:
         column = rows.slices[entry.column]
-        return statistics.contrast(
-            values,
+        return contrast(
             column == entry.plus,
             column == entry.minus,
             rows.weights,
@@ -138,16 +196,19 @@ def _contrast(entry: Contrast, found: ItemValues, answers: Answers, settings: Se
             seed=settings.seed,
         )
 
-    numbers = estimated(found.values[found.valid], answers.take(found.valid))
-    fields = number_fields(numbers, answers.samples, found.coverage)
-    if found.coverage >= COMPLETE:
+    fields = number_fields(estimated(asked.seen(valid), answers.take(valid)), answers.samples, coverage)
+    if coverage >= COMPLETE:
         return fields | bounds_of_complete(fields)
-    if found.low is None or found.high is None:
-        return fields
     plus = answers.slices[entry.column] == entry.plus
-    least = estimated(np.where(plus, found.low, found.high), answers)
-    most = estimated(np.where(plus, found.high, found.low), answers)
-    return fields | bounds_of_missing(least, most)
+    ends = [asked.worst(plus, least=least) for least in (True, False)]
+    if ends[0] is None or ends[1] is None:
+        return fields
+    return fields | bounds_of_missing(estimated(ends[0], answers), estimated(ends[1], answers))
+
+
+def _shared_range(base: ItemValues, adapted: ItemValues) -> tuple[float | None, float | None]:
+    """The range that both subjects' values keep; unknown where one of them breaks it."""
+    return adapted.limits if base.limits == adapted.limits else (None, None)
 
 
 def _pointwise(entry: Contrast, metric: Metric) -> Rate | Mean:
@@ -182,13 +243,15 @@ def _compare_statistic(metric: Statistic, pair: Pair, settings: Settings) -> dic
         draws=STATISTIC_DRAWS,
         seed=settings.seed,
     )
+    if metric.worst is not None:
+        width = metric.worst[1] - metric.worst[0]
+    numbers = varied(numbers, None if metric.worst is None else (-width, width))
     sides = (statistic_coverage(metric, side) for side in (pair.base, pair.adapted))
     coverage = min(_share(both, pair.base.weights), *sides)
     fields = number_fields(numbers, pair.base.samples, coverage)
     if coverage >= COMPLETE:
         fields |= bounds_of_complete(fields)
     elif metric.worst is not None:
-        width = metric.worst[1] - metric.worst[0]
         fields |= {"worst": (-width, width), "worst_interval": (-width, width)}
     for name, side in (("base_value", base), ("adapted_value", adapted)):
         value = bind(metric, side)(side.weights) if side.n_items else float("nan")

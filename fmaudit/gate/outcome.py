@@ -14,7 +14,18 @@ from fmaudit.gate.waivers import Waiver
 from fmaudit.schema import Audit
 
 SCHEMA = "fmaudit/gate/1"
-_NUMBER = ("value", "lower", "upper", "level", "method", "n", "coverage", "worst_interval", "conclusive")
+_NUMBER = (
+    "value",
+    "lower",
+    "upper",
+    "level",
+    "method",
+    "n",
+    "coverage",
+    "worst_interval",
+    "conclusive",
+    "approximate",
+)
 
 
 @dataclass(frozen=True)

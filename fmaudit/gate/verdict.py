@@ -11,6 +11,10 @@ from fmaudit.schema import Numbers
 Verdict = Literal["pass", "fail", "inconclusive"]
 NEEDED_CLUSTERS = 30
 COMPLETE = 1 - 1e-12
+APPROXIMATE = "its interval is approximate, because its measure declares no range: a rare value could move it"
+DECLARE = (
+    "cap the measure and declare the cap (low, high) in its probe, or gate a rate, or make the rule a warning"
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ def obstacle(number: Numbers, needs: Requirements) -> Reading | None:
         return Reading(
             "inconclusive", f"no conclusion from this number: {reason}", "ask more independent items"
         )
+    if number.approximate:
+        return Reading("inconclusive", APPROXIMATE, DECLARE)
     return None
 
 

@@ -80,7 +80,11 @@ class Resampling(Record):
 
 
 class Numbers(Record):
-    """A value and everything it may not travel without."""
+    """A value and everything it may not travel without.
+
+    ``approximate``: its interval holds only where the sample shows how far the values reach,
+    because its measure declares no range; nothing is decided from it.
+    """
 
     state: State
     reason: str = ""
@@ -103,5 +107,6 @@ class Numbers(Record):
     worst_interval: tuple[float, float] | None = None
     mde: float | None = None
     conclusive: bool = True
+    approximate: bool = False
     p: float | None = None
     p_adjusted: float | None = None

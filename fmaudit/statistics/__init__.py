@@ -12,7 +12,7 @@ from fmaudit.statistics.anytime import (
     evidence_against_margin,
 )
 from fmaudit.statistics.changes import mean_change, paired_table, rate_change
-from fmaudit.statistics.contrasts import contrast
+from fmaudit.statistics.contrasts import contrast, contrast_of_changes
 from fmaudit.statistics.design import Clusters, effective_clusters, kish
 from fmaudit.statistics.equivalence import Equivalence, equivalence, noninferiority
 from fmaudit.statistics.functionals import statistic, statistic_change
@@ -55,6 +55,7 @@ __all__ = [
     "cluster_totals",
     "confidence_sequence",
     "contrast",
+    "contrast_of_changes",
     "e_bh",
     "effective_clusters",
     "equivalence",

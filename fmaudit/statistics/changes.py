@@ -12,7 +12,7 @@ from scipy.stats import t
 
 from fmaudit.statistics.design import Clusters, Design, Floats, Ints, design
 from fmaudit.statistics.interval import MIN_CLUSTERS, Interval
-from fmaudit.statistics.levels import RARE, effective_rows, no_rows, signed_mean
+from fmaudit.statistics.levels import RARE, effective_rows, no_rows, ranged_mean, signed_mean
 from fmaudit.statistics.proportions import critical, exact_mcnemar, tango
 from fmaudit.statistics.ratios import STUDENTIZED_FROM, crossed_error, mean_terms, spread_at, variance_freedom
 from fmaudit.statistics.resampling import sign_flip_p
@@ -83,34 +83,45 @@ def mean_change(
     weights: npt.ArrayLike | None = None,
     clusters: Clusters | None = None,
     *,
+    low: float | None = None,
+    high: float | None = None,
     level: float = 0.95,
     draws: int = 2000,
     seed: int = 0,
 ) -> Interval:
     """Weighted mean of ``adapted - base`` for paired real values.
 
-    Interval as in :func:`fmaudit.statistics.mean`. p by sign flips of whole
-    clusters: all patterns up to 12 clusters that changed, else 4,999 random
-    ones. Several factors: the largest p of every factor's sign flips and of the
-    crossed bootstrap's t test, because flips of one factor ignore the others.
+    Interval as in :func:`fmaudit.statistics.mean`, of changes between ``low - high``
+    and ``high - low``. p by sign flips of whole clusters: all patterns up to 12
+    clusters that changed, else 4,999 random ones. Several factors: the largest p of
+    every factor's sign flips and of the crossed bootstrap's t test, because flips of
+    one factor ignore the others.
 
     Args:
         base: Shape (n,), finite.
         adapted: Shape (n,), of the same items.
         weights: Shape (n,), at least 0; equal when None.
         clusters: Factor name -> labels of shape (n,).
+        low: Least value the measure can take; None where it is not declared.
+        high: Largest value the measure can take; None where it is not declared.
         level: Confidence level in (0, 1).
         draws: Bootstrap draws.
         seed: Seed of draws and sign flips.
 
     Raises:
-        ValueError: Values, shapes or weights do not fit.
+        ValueError: Values, shapes or weights do not fit, or a change breaks the range.
     """
     rows = change_rows(base, adapted, weights, clusters, "mean")
     if not rows.n:
         return no_rows(rows, level, "change of mean")
     b, a = rows.columns
-    return _change(rows, a - b, "change of mean", level, draws, seed)
+    interval = ranged_mean(rows, a - b, "change of mean", change_span(low, high), level, draws, seed)
+    return _tested(rows, a - b, interval, draws, seed)
+
+
+def change_span(low: float | None, high: float | None) -> tuple[float | None, float | None]:
+    """The range of a change of a measure between ``low`` and ``high``."""
+    return (None, None) if low is None or high is None else (low - high, high - low)
 
 
 def change_rows(
@@ -171,8 +182,11 @@ def unit_sums(codes: Ints, products: Floats, units: int) -> Floats:
 
 
 def _change(rows: Design, change: Floats, what: str, level: float, draws: int, seed: int) -> Interval:
-    terms = mean_terms(rows, change)
-    interval = signed_mean(rows, terms, what, level, draws, seed)
+    interval = signed_mean(rows, mean_terms(rows, change), what, level, draws, seed)
+    return _tested(rows, change, interval, draws, seed)
+
+
+def _tested(rows: Design, change: Floats, interval: Interval, draws: int, seed: int) -> Interval:
     if len(rows.active) > 1:
         p = _crossed_p(rows, change, draws, seed)
         test = "largest p of sign flips by factor and of the bootstrap t test"

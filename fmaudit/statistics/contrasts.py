@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import combinations
-from math import comb, isnan
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from fmaudit.statistics.changes import error_p
+from fmaudit.statistics.changes import change_span, error_p, limits_at
 from fmaudit.statistics.design import Bools, Clusters, Design, Floats, design, subset
+from fmaudit.statistics.group_tests import permutation_p, swap_p
 from fmaudit.statistics.interval import MIN_CLUSTERS, Interval, round_down
-from fmaudit.statistics.levels import no_rows, rate_spread, signed_mean
+from fmaudit.statistics.levels import APPROXIMATE, no_rows, ranged_mean, rate_spread, signed_mean
 from fmaudit.statistics.proportions import critical, square_and_add
-from fmaudit.statistics.ratios import (
-    STUDENTIZED_FROM,
-    Terms,
-    contrast_terms,
-    crossed_error,
-    mean_terms,
-    moving_units,
-)
-from fmaudit.statistics.resampling import ENUMERATED_CLUSTERS, RANDOM_FLIPS, TIE, chunks, signs, tail_share
+from fmaudit.statistics.ratios import Terms, contrast_terms, crossed_error, mean_terms
+
+Span: TypeAlias = tuple[float | None, float | None]
+"""Declared range of the values; None where an end is not known."""
 
 
 def contrast(
@@ -33,6 +29,8 @@ def contrast(
     weights: npt.ArrayLike | None = None,
     clusters: Clusters | None = None,
     *,
+    low: float | None = None,
+    high: float | None = None,
     level: float = 0.95,
     draws: int = 2000,
     seed: int = 0,
@@ -42,9 +40,11 @@ def contrast(
     Where no cluster has rows in both groups, the groups are independent: their
     own intervals are combined by Newcombe's square-and-add, and p permutes the
     group labels of whole clusters (studentized). Where clusters span both
-    groups, they are resampled whole, and p swaps the two groups within clusters.
-    Several factors: crossed bootstrap error, and the largest p of each factor's
-    own test and of the bootstrap's t test.
+    groups, they are resampled whole, joined with what square-and-add gives in a
+    declared range, and p also swaps the two groups within spanning clusters.
+    Several factors: crossed bootstrap error, joined likewise, and the largest p of
+    each factor's own test and of the bootstrap's t test. Negated values with a
+    negated range give the negated interval.
 
     Args:
         values: Shape (n,), finite.
@@ -52,31 +52,175 @@ def contrast(
         minus: Shape (n,), True in the second group; rows in neither are ignored.
         weights: Shape (n,), at least 0; equal when None.
         clusters: Factor name -> labels of shape (n,).
+        low: Least value the measure can take; None where it is not declared.
+        high: Largest value the measure can take; without both the interval is approximate.
         level: Confidence level in (0, 1).
         draws: Bootstrap draws.
         seed: Seed of draws, permutations and swaps.
 
     Raises:
-        ValueError: A row is in both groups, or values, shapes or weights do not fit.
+        ValueError: A row is in both groups, values, shapes or weights do not fit, or a
+            value breaks the range.
     """
-    v, inside, outside = np.asarray(values, float), np.asarray(plus, bool), np.asarray(minus, bool)
+    v = np.asarray(values, float)
+    return _contrast([v], (low, high), plus, minus, weights, clusters, level, draws, seed)
+
+
+def contrast_of_changes(
+    base: npt.ArrayLike,
+    adapted: npt.ArrayLike,
+    plus: npt.ArrayLike,
+    minus: npt.ArrayLike,
+    weights: npt.ArrayLike | None = None,
+    clusters: Clusters | None = None,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    level: float = 0.95,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """:func:`contrast` of the paired changes ``adapted - base``.
+
+    ``low`` and ``high`` are the range of the measure itself. Paired outcomes, each at
+    an end of the range, take the interval of :func:`fmaudit.statistics.rate_change`
+    in each group: Tango's, or that on the effective sample size.
+    """
+    b, a = np.asarray(base, float), np.asarray(adapted, float)
+    return _contrast([b, a], (low, high), plus, minus, weights, clusters, level, draws, seed)
+
+
+def _contrast(
+    columns: Sequence[Floats],
+    span: Span,
+    plus: npt.ArrayLike,
+    minus: npt.ArrayLike,
+    weights: npt.ArrayLike | None,
+    clusters: Clusters | None,
+    level: float,
+    draws: int,
+    seed: int,
+) -> Interval:
+    inside, outside = np.asarray(plus, bool), np.asarray(minus, bool)
     if (inside & outside).any():
         raise ValueError("a row is in both groups of a contrast: the groups must not overlap")
     used = inside | outside
-    w = np.ones(len(v)) if weights is None else np.asarray(weights, float)
+    w = np.ones(len(used)) if weights is None else np.asarray(weights, float)
     labels = {name: np.asarray(c)[used] for name, c in (clusters or {}).items()}
-    rows = design([v[used], inside[used]], w[used], labels)
-    group = rows.columns[1] > 0
-    if group.all() or not group.any():
+
+    def oriented(sign: float) -> Interval:
+        turned = [np.where(column[used] == 0, 0.0, sign * column[used]) for column in columns]
+        rows = design([*turned, inside[used]], w[used], labels)
+        ends = span if sign > 0 else (_negated(span[1]), _negated(span[0]))
+        found = _estimated(_Question(rows, ends, level, draws, seed))
+        return found if sign > 0 else _negative(found)
+
+    # Draws and rounding depend on the order of the rows, hence on the sign: one orientation is taken.
+    value = _exact_value(columns[-1] - columns[0] if len(columns) > 1 else columns[0], w, inside, outside)
+    if value:
+        return oriented(math.copysign(1.0, value))
+    return _joined(oriented(1.0), oriented(-1.0))
+
+
+def _exact_value(v: Floats, w: Floats, plus: Bools, minus: Bools) -> float:
+    """The contrast from exactly rounded sums: it changes nothing but its sign with its values."""
+    means = []
+    for mask in (plus, minus):
+        total = math.fsum(w[mask])
+        means.append(math.fsum(w[mask] * v[mask]) / total if total > 0 else 0.0)
+    return means[0] - means[1]
+
+
+def _negated(end: float | None) -> float | None:
+    return None if end is None else -end
+
+
+def _negative(found: Interval) -> Interval:
+    return replace(
+        found, value=_negated(found.value), lower=_negated(found.upper), upper=_negated(found.lower)
+    )
+
+
+def _joined(first: Interval, second: Interval) -> Interval:
+    """Both orientations of a contrast of 0, where neither sign comes first."""
+    if first.lower is None or first.upper is None or second.lower is None or second.upper is None:
+        return first
+    lower, upper = min(first.lower, second.lower), max(first.upper, second.upper)
+    p = None if first.p is None or second.p is None else max(first.p, second.p)
+    return replace(first, value=0.0, lower=lower, upper=upper, p=p, se=max(first.se or 0, second.se or 0))
+
+
+@dataclass(frozen=True)
+class _Question:
+    """Rows whose last column is the first group's mask; one column of values, or base and adapted."""
+
+    rows: Design
+    span: Span
+    level: float
+    draws: int
+    seed: int
+
+    @property
+    def group(self) -> Bools:
+        return self.rows.columns[-1] > 0
+
+    @property
+    def paired(self) -> bool:
+        return len(self.rows.columns) > 2
+
+    @property
+    def values(self) -> Floats:
+        return self.rows.columns[1] - self.rows.columns[0] if self.paired else self.rows.columns[0]
+
+    @property
+    def bounded(self) -> bool:
+        low, high = self.span
+        return low is not None and high is not None and high > low
+
+
+def _estimated(asked: _Question) -> Interval:
+    rows, group = asked.rows, asked.group
+    if not rows.n or group.all() or not group.any():
         name = "second" if group.any() else "first"
-        return no_rows(rows, level, "contrast", f"no valid row in the {name} group: undefined")
+        return no_rows(rows, asked.level, "contrast", f"no valid row in the {name} group: undefined")
+    terms = contrast_terms(rows, asked.values, group)
+    interval = signed_mean(rows, terms, "contrast", asked.level, asked.draws, asked.seed)
     if len(rows.active) > 1:
-        interval = _crossed(rows, group, level, draws, seed)
-    elif _spanning(rows, group):
-        interval = _within(rows, group, level, draws, seed)
+        p, test = _crossed_p(rows, terms, asked.draws, asked.seed)
+        whole = True
     else:
-        interval = _between(rows, group, level, draws, seed)
-    return _judged(interval, rows, group)
+        codes, units = rows.units()
+        totals = terms.totals(codes, units)
+        whole = bool((totals.weights > 0).all(axis=1).any())
+        p, exact = (swap_p if whole else permutation_p)(totals, asked.seed)
+        kind = "swaps of the groups within clusters" if whole else f"permutation of {_unit(rows)} labels"
+        test = f"{'exact' if exact else 'random'} {kind}"
+    separate = _separate(asked, interval, test)
+    if not whole:
+        found = separate
+    elif asked.bounded:
+        found = _widest(interval, separate, test)
+    else:
+        found = replace(interval, seed=asked.seed, method=f"{interval.method}; {test}")
+    if not asked.bounded:
+        found = replace(found, approximate=True, method=f"{APPROXIMATE}{found.method}")
+    return _judged(replace(found, p=p), rows, group)
+
+
+def _unit(rows: Design) -> str:
+    return "cluster" if rows.active else "item"
+
+
+def _widest(interval: Interval, separate: Interval, test: str) -> Interval:
+    """Clusters in both groups: their joint interval, and no less than what each group alone leaves open."""
+    if interval.lower is None or interval.upper is None or separate.lower is None or separate.upper is None:
+        return separate
+    return replace(
+        separate,
+        lower=min(interval.lower, separate.lower),
+        upper=max(interval.upper, separate.upper),
+        method=f"{interval.method}, joined with {separate.method.partition('; ')[0]}; {test}",
+    )
 
 
 def _judged(interval: Interval, rows: Design, group: Bools) -> Interval:
@@ -94,146 +238,64 @@ def _judged(interval: Interval, rows: Design, group: Bools) -> Interval:
     return interval
 
 
-def _spanning(rows: Design, group: Bools) -> bool:
-    codes, units = rows.units()
-    both = (np.bincount(codes, group, units) > 0) & (np.bincount(codes, ~group, units) > 0)
-    return bool(both.any())
-
-
-def _between(rows: Design, group: Bools, level: float, draws: int, seed: int) -> Interval:
-    terms = contrast_terms(rows, rows.columns[0], group)
-    codes, units = rows.units()
-    p, exact = permutation_p(terms.totals(codes, units), seed)
-    test = f"{'exact' if exact else 'random'} permutation of {'cluster' if rows.active else 'item'} labels"
-    interval = signed_mean(rows, terms, "contrast", level, draws, seed)
-    return replace(_separate(interval, rows, group, draws, seed, test), p=p)
-
-
-def _within(rows: Design, group: Bools, level: float, draws: int, seed: int) -> Interval:
-    terms = contrast_terms(rows, rows.columns[0], group)
-    codes, units = rows.units()
-    totals = terms.totals(codes, units)
-    p, exact = swap_p(totals, seed)
-    test = f"{'exact' if exact else 'random'} swaps of the groups within clusters"
-    interval = signed_mean(rows, terms, "contrast", level, draws, seed)
-    if _bounded(rows.columns[0]) and moving_units(totals) < STUDENTIZED_FROM:
-        return replace(_separate(interval, rows, group, draws, seed, test), p=p)
-    return replace(interval, p=p, seed=seed, method=f"{interval.method}; {test}")
-
-
-def _crossed(rows: Design, group: Bools, level: float, draws: int, seed: int) -> Interval:
-    terms = contrast_terms(rows, rows.columns[0], group)
-    interval = signed_mean(rows, terms, "contrast", level, draws, seed)
-    test = "largest p of each factor's own test and of the bootstrap t test"
+def _crossed_p(rows: Design, terms: Terms, draws: int, seed: int) -> tuple[float, str]:
     se, df = crossed_error(rows, terms, draws, seed)
-    p = 1.0 if isnan(se) else error_p(terms.value(), se, df)
+    p = 1.0 if math.isnan(se) else error_p(terms.value(), se, df)
     for factor in rows.active:
         totals = terms.totals(rows.codes[factor], rows.levels[factor])
         spans = bool((totals.weights > 0).all(axis=1).any())
         p = max(p, (swap_p if spans else permutation_p)(totals, seed)[0])
-    if _bounded(rows.columns[0]) and not se > 0:
-        return replace(_separate(interval, rows, group, draws, seed, test), p=p)
-    return replace(interval, p=p, seed=seed, method=f"{interval.method}; {test}")
+    return p, "largest p of each factor's own test and of the bootstrap t test"
 
 
-def _bounded(values: Floats) -> bool:
-    return bool(values.min() >= 0 and values.max() <= 1)
-
-
-def _separate(interval: Interval, rows: Design, group: Bools, draws: int, seed: int, test: str) -> Interval:
+def _separate(asked: _Question, interval: Interval, test: str) -> Interval:
     """The interval with the limits that the two groups' own intervals give."""
     ends: list[tuple[float, float, float]] = []
     methods: list[str] = []
-    for mask in (group, ~group):
-        part = subset(rows, mask)
-        values = part.columns[0]
-        if _bounded(rows.columns[0]):
-            share = rate_spread(part, values, interval.level, draws, seed)
-            ends.append((share.value, share.lower, share.upper))
-            methods.append(share.method)
-            continue
-        found = signed_mean(part, mean_terms(part, values), "mean", interval.level, draws, seed)
-        if found.value is None or found.lower is None or found.upper is None:
+    for mask in (asked.group, ~asked.group):
+        value, lower, upper, method = _alone(asked, subset(asked.rows, mask))
+        if value is None or lower is None or upper is None:
             reason = "a group has a single independent unit: no interval of the difference"
-            without = replace(interval, lower=None, upper=None, seed=seed)
+            without = replace(interval, lower=None, upper=None, seed=asked.seed)
             return replace(without, method=test, conclusive=False, reason=reason)
-        ends.append((found.value, found.lower, found.upper))
-        methods.append(found.method)
+        ends.append((value, lower, upper))
+        methods.append(method)
     lower, upper = square_and_add(ends[0], ends[1])
-    conclusive, reason = rows.verdict()
+    conclusive, reason = asked.rows.verdict()
     half_width = (upper - lower) / 2
+    if not half_width:
+        conclusive, reason = False, interval.reason
     return replace(
         interval,
         lower=min(lower, interval.value or 0.0),
         upper=max(upper, interval.value or 0.0),
         se=interval.se or half_width / critical(interval.level) or interval.se,
-        seed=seed,
+        seed=asked.seed,
         method=f"square-and-add of {' and '.join(dict.fromkeys(methods))}; {test}",
         conclusive=conclusive,
-        reason=reason if half_width else interval.reason,
+        reason=reason,
     )
 
 
-def permutation_p(totals: Terms, seed: int) -> tuple[float, bool]:
-    """Studentized permutation test of group labels over units that lie in one group each.
-
-    Returns:
-        Two-sided p-value, and whether all assignments were enumerated.
-    """
-    sums, weights = totals.products.sum(axis=1), totals.weights.sum(axis=1)
-    first = totals.weights[:, 0] > 0
-    mean = sums.sum() / weights.sum()
-    centred = np.column_stack([sums - mean * weights, weights])
-    observed = abs(_studentized(first[None, :].astype(float), centred)[0]) * (1 - TIE)
-    exact = comb(len(first), int(first.sum())) <= RANDOM_FLIPS
-    null = [np.abs(_studentized(portion, centred)) for portion in _assignments(first, exact, seed)]
-    return tail_share(np.concatenate(null), observed, exact=exact), exact
-
-
-def _assignments(first: Bools, exact: bool, seed: int) -> Iterator[Floats]:
-    units, chosen = len(first), int(first.sum())
-    if exact:
-        table = np.zeros((comb(units, chosen), units))
-        for row, members in enumerate(combinations(range(units), chosen)):
-            table[row, list(members)] = 1.0
-        yield table
-        return
-    rng = np.random.default_rng([seed, 8])
-    for portion in chunks(RANDOM_FLIPS, units):
-        yield rng.permuted(np.broadcast_to(first.astype(float), (portion, units)), axis=1)
-
-
-def _studentized(assigned: Floats, totals: Floats) -> Floats:
-    """Difference of means over its error for each row of 0/1 assignments."""
-    s, w = totals.T
-    moments = np.column_stack([s, w, s * s, s * w, w * w])
-    difference, variance = np.zeros(len(assigned)), np.zeros(len(assigned))
-    for sign, chosen in ((1.0, assigned), (-1.0, 1.0 - assigned)):
-        total_s, total_w, ss, sw, ww = (chosen @ moments).T
-        ratio, count = total_s / total_w, chosen.sum(axis=1)
-        square = np.maximum(ss - 2 * ratio * sw + ratio**2 * ww, 0.0)
-        difference += sign * ratio
-        variance += square / total_w**2 * count / np.maximum(count - 1, 1)
-    floor = 1e-12 * float(np.abs(s).max(initial=0.0) / w.min())
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = difference / np.sqrt(np.where(variance <= floor**2, 0.0, variance))
-    studentized: Floats = np.where(np.abs(difference) <= floor, 0.0, ratio)
-    return studentized
-
-
-def swap_p(totals: Terms, seed: int) -> tuple[float, bool]:
-    """Test that swaps the two groups inside each unit.
-
-    Returns:
-        Two-sided p-value, and whether all swaps were enumerated.
-    """
-    mean = totals.products.sum() / totals.weights.sum()
-    s, w = totals.products - mean * totals.weights, totals.weights
-    null = []
-    for flips in signs(len(s), seed):
-        kept = (flips + 1) / 2
-        first_s, first_w = kept @ s[:, 0] + (1 - kept) @ s[:, 1], kept @ w[:, 0] + (1 - kept) @ w[:, 1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            null.append(np.abs(first_s / first_w - (s.sum() - first_s) / (w.sum() - first_w)))
-    exact = len(s) <= ENUMERATED_CLUSTERS
-    return tail_share(np.concatenate(null), abs(totals.value()) * (1 - TIE), exact=exact), exact
+def _alone(asked: _Question, part: Design) -> tuple[float | None, float | None, float | None, str]:
+    """Value, limits and method of one group."""
+    values = part.columns[1] - part.columns[0] if asked.paired else part.columns[0]
+    low, high = asked.span
+    if not asked.bounded or low is None or high is None:
+        found = signed_mean(part, mean_terms(part, values), "mean", asked.level, asked.draws, asked.seed)
+        return found.value, found.lower, found.upper, found.method
+    outcomes = bool(np.isin(part.columns[:-1], (low, high)).all())
+    width = high - low
+    if outcomes and asked.paired:
+        pairs = replace(part, columns=tuple((column - low) / width for column in part.columns[:2]))
+        method, limits = limits_at(pairs, "rate", asked.draws, asked.seed)
+        ends = limits(asked.level) or (None, None)
+        lower, upper = (None if end is None else width * end for end in ends)
+        return float(part.weights @ values / part.weights.sum()), lower, upper, method
+    if outcomes and part.active:
+        share = rate_spread(part, (values - low) / width, asked.level, asked.draws, asked.seed)
+        value, lower, upper = (low + width * end for end in (share.value, share.lower, share.upper))
+        return value, lower, upper, share.method
+    span = change_span(low, high) if asked.paired else asked.span
+    inside = ranged_mean(part, values, "mean", span, asked.level, asked.draws, asked.seed)
+    return inside.value, inside.lower, inside.upper, inside.method

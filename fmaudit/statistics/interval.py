@@ -30,6 +30,8 @@ class Interval:
         seed: Seed of the resampling and of random permutations; None where unused.
         conclusive: Whether the interval may carry a verdict.
         reason: Why it is undefined, has no interval, or may not carry a verdict.
+        approximate: Whether the interval holds only where the sample shows how far the
+            values reach: that of a measure without a declared range.
     """
 
     value: float | None
@@ -47,6 +49,7 @@ class Interval:
     seed: int | None = None
     conclusive: bool = True
     reason: str = ""
+    approximate: bool = False
 
 
 def mde(se: float, level: float = 0.95, power: float = 0.8) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from fmaudit.statistics.bounded import mean_limits
 from fmaudit.statistics.design import Clusters, Design, Floats, design, kish
-from fmaudit.statistics.interval import Interval
+from fmaudit.statistics.interval import MIN_CLUSTERS, Interval
 from fmaudit.statistics.proportions import clopper_pearson, critical, korn_graubard, wilson
 from fmaudit.statistics.ratios import (
     Terms,
@@ -19,6 +20,10 @@ from fmaudit.statistics.ratios import (
     variance_freedom,
 )
 
+APPROXIMATE = "approximate: "
+GAFFKE = "Gaffke's limits in the declared range"
+RANGE_SLACK = 1e-6
+"""Share of its width by which rounding may carry a value over the end of a declared range."""
 RARE = 10.0
 """Expected events or non-events below which normal approximations are not used."""
 
@@ -82,30 +87,106 @@ def mean(
     weights: npt.ArrayLike | None = None,
     clusters: Clusters | None = None,
     *,
+    low: float | None = None,
+    high: float | None = None,
     level: float = 0.95,
     draws: int = 2000,
     seed: int = 0,
 ) -> Interval:
     """Weighted mean of real values.
 
-    Bootstrap-t over rows or clusters; a t interval on the jackknife error below
-    10 effective clusters; crossed bootstrap error for several factors.
+    With a declared range: Gaffke's limits, which hold for any distribution there;
+    joined with the bootstrap's where rows share clusters or weigh differently.
+    Without one: bootstrap-t over rows or clusters, a t interval on the jackknife
+    error below 10 effective clusters, crossed bootstrap error for several factors;
+    such an interval is ``approximate``, as no method holds for every unbounded
+    measure (Bahadur and Savage 1956).
 
     Args:
         values: Shape (n,), finite.
         weights: Shape (n,), at least 0; equal when None.
         clusters: Factor name -> labels of shape (n,).
+        low: Least value the measure can take; None where it is not declared.
+        high: Largest value the measure can take; None where it is not declared.
         level: Confidence level in (0, 1).
         draws: Bootstrap draws.
         seed: Seed of the draws.
 
     Raises:
-        ValueError: Values, shapes or weights do not fit.
+        ValueError: Values, shapes or weights do not fit, or a value breaks the range.
     """
     rows = design([values], weights, clusters)
     if not rows.n:
         return no_rows(rows, level, "mean")
-    return signed_mean(rows, mean_terms(rows, rows.columns[0]), "mean", level, draws, seed)
+    return ranged_mean(rows, rows.columns[0], "mean", (low, high), level, draws, seed)
+
+
+def ranged_mean(
+    rows: Design,
+    values: Floats,
+    what: str,
+    span: tuple[float | None, float | None],
+    level: float,
+    draws: int,
+    seed: int,
+) -> Interval:
+    """Interval of a weighted mean whose values lie in ``span``; approximate where an end is not known.
+
+    Raises ValueError where a value lies outside.
+    """
+    terms, (low, high) = mean_terms(rows, values), span
+    if low is None or high is None or not high > low:
+        found = signed_mean(rows, terms, what, level, draws, seed)
+        return replace(found, approximate=True, method=f"{APPROXIMATE}{found.method}")
+    slack = RANGE_SLACK * (high - low)
+    if values.min() < low - slack or values.max() > high + slack:
+        raise ValueError(f"a value lies outside the declared range {low:g} to {high:g}: mend the range")
+    mapped = np.clip((values - low) / (high - low), 0.0, 1.0)
+    ends = [_gaffke(rows, mapped, name, level) for name in _sampled(rows)]
+    lower = low + (high - low) * min(end[0] for end in ends)
+    upper = low + (high - low) * max(end[1] for end in ends)
+    value, method = terms.value(), GAFFKE
+    se, resampled = jackknife_variance(terms) ** 0.5, False
+    if rows.active or rows.weights.min() < rows.weights.max():
+        found_spread = spread(rows, terms, level, draws, seed)
+        se, resampled = found_spread.se or 0.0, found_spread.resampled
+        if found_spread.lower is not None and found_spread.upper is not None:
+            lower = max(min(lower, found_spread.lower), low)
+            upper = min(max(upper, found_spread.upper), high)
+            method = f"{GAFFKE}, joined with {found_spread.method}"
+    conclusive, reason = rows.verdict()
+    lower, upper = min(lower, value), max(upper, value)
+    se = se if se > 0 else _se_of_width(lower, upper, level)
+    return Interval(
+        value=value,
+        lower=lower,
+        upper=upper,
+        level=level,
+        method=method,
+        estimand=rows.estimand(what),
+        n=rows.n,
+        n_eff=effective_rows(rows, terms, se),
+        clusters=rows.levels,
+        se=se,
+        draws=draws if resampled else None,
+        seed=seed if resampled else None,
+        conclusive=conclusive,
+        reason=reason,
+    )
+
+
+def _sampled(rows: Design) -> list[str]:
+    """Factors whose unseen levels count: those that are sampled, else the one with most levels."""
+    factors = [name for name in rows.active if rows.effective[name] >= MIN_CLUSTERS]
+    return factors or sorted(rows.active, key=lambda name: -rows.effective[name])[:1] or [""]
+
+
+def _gaffke(rows: Design, mapped: Floats, factor: str, level: float) -> tuple[float, float]:
+    if not factor:
+        return mean_limits(rows.weights * mapped, rows.weights, level)
+    codes, units = rows.codes[factor], rows.levels[factor]
+    sums, weights = np.bincount(codes, rows.weights * mapped, units), np.bincount(codes, rows.weights, units)
+    return mean_limits(np.minimum(sums, weights), weights, level)
 
 
 def signed_mean(rows: Design, terms: Terms, what: str, level: float, draws: int, seed: int) -> Interval:
@@ -116,7 +197,7 @@ def signed_mean(rows: Design, terms: Terms, what: str, level: float, draws: int,
         conclusive, reason = False, "too few independent units to compute an interval from"
     elif not found.se:
         constant = f"no variation among {rows.n} rows: the interval has no width"
-        reason = f"{reason}; {constant}" if reason else constant
+        conclusive, reason = False, f"{reason}; {constant}" if reason else constant
     return Interval(
         value=terms.value(),
         lower=found.lower,
