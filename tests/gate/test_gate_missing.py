@@ -80,7 +80,8 @@ def test_missing_answers_without_bounds_decide_nothing_and_cannot_be_waived(rule
 
 def waived(finding, **limit):
     waiver = {
-        "id": "W-1", "rule": finding.rule, "subject": finding.subject, "slice": finding.slice, "model_digest": finding.model_digest,
+        "id": "W-1", "rule": finding.rule, "subject": finding.subject, "slice": finding.slice,
+        "model_digest": finding.model_digest,
         "reason": "accepted for the time being", "approved_by": "R. Officer",
         "created": date(2026, 1, 1), "expires": date(2026, 2, 1),
     }  # fmt: skip
