@@ -31,14 +31,21 @@ def gap_estimate(metric: Gap, answers: Answers, settings: Settings) -> dict[str,
     return _fields(found, answers.samples, coverage)
 
 
-def gap_comparison(metric: Gap, base: Answers, adapted: Answers, settings: Settings) -> dict[str, Any]:
-    """The fields of a comparison of ``metric`` on items in one order, without a table."""
+def gap_comparison(
+    metric: Gap, base: Answers, adapted: Answers, settings: Settings, *, mirrored: bool = False
+) -> dict[str, Any]:
+    """The fields of a comparison of ``metric`` on items in one order, without a table.
+
+    ``mirrored``: from the mirror image of the base's signed difference, that of its complements.
+    """
     (old, before), (new, after) = group_rates(metric, base), group_rates(metric, adapted)
     both = ~np.isnan(old.values) & ~np.isnan(new.values)
     same = bool((before == after).all())
     if same:
         # A change is paired: what one of the two left unanswered is left out of both.
         old, new = (replace(side, values=np.where(both, side.values, np.nan)) for side in (old, new))
+    if mirrored:
+        old = old.complements()
     found = gap_change(
         old, new, group_columns(metric, base), base.weights, base.clusters,
         signed=metric.signed, level=settings.level, draws=DRAWS, seed=settings.seed,

@@ -57,33 +57,10 @@ def compare(metric: Metric, pair: Pair, measures: Sequence[Measure], settings: S
     if isinstance(metric, Statistic):
         return _compare_statistic(metric, pair, settings)
     base, adapted = item_values(metric, pair.base, measures), item_values(metric, pair.adapted, measures)
+    fields = change_of_items(metric, base, adapted, pair, settings)
     both = base.valid & adapted.valid
     kept = pair.base.take(both)
     old, new = base.values[both], adapted.values[both]
-    low, high = _shared_range(base, adapted)
-    paired = partial(
-        statistics.rate_change
-        if isinstance(metric, Rate)
-        else partial(statistics.mean_change, low=low, high=high),
-        level=settings.level,
-        draws=DRAWS,
-        seed=settings.seed,
-    )
-
-    def change(*arguments: Any) -> statistics.Interval:
-        return change_with_shared_references(metric, kept, pair.adapted.take(both), paired(*arguments))
-
-    numbers = change(old, new, kept.weights, kept.clusters)
-    coverage = min(_share(both, pair.base.weights), base.coverage, adapted.coverage)
-    fields = number_fields(numbers, pair.base.samples, coverage)
-    if coverage >= COMPLETE:
-        fields |= bounds_of_complete(fields)
-    elif ends := _ends(base, adapted):
-        base_low, base_high, adapted_low, adapted_high = ends
-        every = (pair.base.weights, pair.base.clusters)
-        fields |= bounds_of_missing(
-            change(base_high, adapted_low, *every), change(base_low, adapted_high, *every)
-        )
     fields["base_value"] = _weighted(old, kept.weights)
     fields["adapted_value"] = _weighted(new, kept.weights)
     if isinstance(metric, Rate) and len(old) and np.isin(old, (0, 1)).all() and np.isin(new, (0, 1)).all():
@@ -95,12 +72,54 @@ def compare(metric: Metric, pair: Pair, measures: Sequence[Measure], settings: S
     return fields
 
 
+def change_of_items(
+    metric: Rate | Mean,
+    base: ItemValues,
+    adapted: ItemValues,
+    pair: Pair,
+    settings: Settings,
+    *,
+    mirrored: bool = False,
+) -> dict[str, Any]:
+    """The fields of a paired change of ``metric`` between two values an item of the pair's rows.
+
+    ``mirrored``: ``base`` holds the mirror image of the base's values.
+    """
+    both = base.valid & adapted.valid
+    kept, others = pair.base.take(both), pair.adapted.take(both)
+    low, high = _shared_range(base, adapted)
+    paired = partial(
+        statistics.rate_change
+        if isinstance(metric, Rate)
+        else partial(statistics.mean_change, low=low, high=high),
+        level=settings.level,
+        draws=DRAWS,
+        seed=settings.seed,
+    )
+
+    def change(*arguments: Any) -> statistics.Interval:
+        return change_with_shared_references(metric, kept, others, paired(*arguments), mirrored=mirrored)
+
+    numbers = change(base.values[both], adapted.values[both], kept.weights, kept.clusters)
+    coverage = min(_share(both, pair.base.weights), base.coverage, adapted.coverage)
+    fields = number_fields(numbers, pair.base.samples, coverage)
+    if coverage >= COMPLETE:
+        return fields | bounds_of_complete(fields)
+    if not (ends := _ends(base, adapted)):
+        return fields
+    base_low, base_high, adapted_low, adapted_high = ends
+    every = (pair.base.weights, pair.base.clusters)
+    return fields | bounds_of_missing(
+        change(base_high, adapted_low, *every), change(base_low, adapted_high, *every)
+    )
+
+
 def contrast(
     entry: Contrast, metric: Metric, answers: Answers, measures: Sequence[Measure], settings: Settings
 ) -> dict[str, Any]:
     """The fields of ``metric`` at level ``plus`` minus at level ``minus``, within one subject."""
-    within = _in_contrast(entry, metric, answers)
-    found = item_values(_pointwise(entry, metric), within, measures)
+    within = in_contrast(entry, metric, answers)
+    found = item_values(pointwise_metric(entry, metric), within, measures)
     low, high = found.limits
     return _contrast(entry, within, found.valid, found.coverage, _Level(found, low, high), settings)
 
@@ -109,10 +128,23 @@ def contrast_of_change(
     entry: Contrast, metric: Metric, pair: Pair, measures: Sequence[Measure], settings: Settings
 ) -> dict[str, Any]:
     """The fields of the difference in differences: how far adaptation moved the contrast."""
-    pointwise = _pointwise(entry, metric)
-    within = _in_contrast(entry, metric, pair.base)
-    base = item_values(pointwise, within, measures)
-    adapted = item_values(pointwise, pair.adapted.aligned(within.item_ids), measures)
+    base, adapted, within = contrast_items(entry, metric, pair, measures)
+    return contrast_of_items(entry, base, adapted, within, settings)
+
+
+def contrast_items(
+    entry: Contrast, metric: Metric, pair: Pair, measures: Sequence[Measure]
+) -> tuple[ItemValues, ItemValues, Answers]:
+    """Values of base and adapted on the rows on either side of a contrast, and the base's rows."""
+    pointwise, within = pointwise_metric(entry, metric), in_contrast(entry, metric, pair.base)
+    adapted = pair.adapted.aligned(within.item_ids)
+    return item_values(pointwise, within, measures), item_values(pointwise, adapted, measures), within
+
+
+def contrast_of_items(
+    entry: Contrast, base: ItemValues, adapted: ItemValues, within: Answers, settings: Settings
+) -> dict[str, Any]:
+    """The fields of the contrast of ``adapted - base``, two values an item of the contrast's rows."""
     both = base.valid & adapted.valid
     coverage = min(_share(both, within.weights), base.coverage, adapted.coverage)
     low, high = _shared_range(base, adapted)
@@ -125,7 +157,8 @@ def levels(answers: Answers, column: str) -> list[str]:
     return [] if found is None else sorted({str(level) for level in found} - {""})
 
 
-def _in_contrast(entry: Contrast, metric: Metric, answers: Answers) -> Answers:
+def in_contrast(entry: Contrast, metric: Metric, answers: Answers) -> Answers:
+    """The rows on either side of a contrast that count in its metric."""
     inside = np.isin(answers.slices[entry.column], [entry.plus, entry.minus])
     return answers.take(inside & among_items(getattr(metric, "among", None), answers))
 
@@ -211,7 +244,8 @@ def _shared_range(base: ItemValues, adapted: ItemValues) -> tuple[float | None, 
     return adapted.limits if base.limits == adapted.limits else (None, None)
 
 
-def _pointwise(entry: Contrast, metric: Metric) -> Rate | Mean:
+def pointwise_metric(entry: Contrast, metric: Metric) -> Rate | Mean:
+    """The metric of a contrast. Raises ProbeError for one of all items, which has no value an item."""
     if isinstance(metric, (Statistic, Gap)):
         raise ProbeError(
             f"contrast {entry.id} is of {metric.id}, a statistic: contrasts take rates and means"
@@ -232,10 +266,23 @@ def _compare_alone(metric: Statistic, pair: Pair, settings: Settings) -> dict[st
 def _compare_statistic(metric: Statistic, pair: Pair, settings: Settings) -> dict[str, Any]:
     if not metric.interval:
         return _compare_alone(metric, pair, settings)
+    fields = change_of_statistic(metric, pair, settings)
+    both = usable_items(metric, pair.base) & usable_items(metric, pair.adapted)
+    for name, side in (("base_value", pair.base.take(both)), ("adapted_value", pair.adapted.take(both))):
+        value = bind(metric, side)(side.weights) if side.n_items else float("nan")
+        fields[name] = value if np.isfinite(value) else None
+    return fields
+
+
+def change_of_statistic(
+    metric: Statistic, pair: Pair, settings: Settings, mirror: float | None = None
+) -> dict[str, Any]:
+    """The fields of a paired change of a statistic; with ``mirror``, from ``mirror`` minus the base's."""
     both = usable_items(metric, pair.base) & usable_items(metric, pair.adapted)
     base, adapted = pair.base.take(both), pair.adapted.take(both)
+    plain = bind(metric, base)
     numbers = statistics.statistic_change(
-        bind(metric, base),
+        plain if mirror is None else lambda weight: mirror - plain(weight),
         bind(metric, adapted),
         base.weights,
         base.clusters,
@@ -243,20 +290,17 @@ def _compare_statistic(metric: Statistic, pair: Pair, settings: Settings) -> dic
         draws=STATISTIC_DRAWS,
         seed=settings.seed,
     )
+    ends: tuple[float, float] | None = None
     if metric.worst is not None:
-        width = metric.worst[1] - metric.worst[0]
-    numbers = varied(numbers, None if metric.worst is None else (-width, width))
+        low, high = metric.worst
+        first, last = (low, high) if mirror is None else (mirror - high, mirror - low)
+        ends = (low - last, high - first)
     sides = (statistic_coverage(metric, side) for side in (pair.base, pair.adapted))
     coverage = min(_share(both, pair.base.weights), *sides)
-    fields = number_fields(numbers, pair.base.samples, coverage)
+    fields = number_fields(varied(numbers, ends), pair.base.samples, coverage)
     if coverage >= COMPLETE:
-        fields |= bounds_of_complete(fields)
-    elif metric.worst is not None:
-        fields |= {"worst": (-width, width), "worst_interval": (-width, width)}
-    for name, side in (("base_value", base), ("adapted_value", adapted)):
-        value = bind(metric, side)(side.weights) if side.n_items else float("nan")
-        fields[name] = value if np.isfinite(value) else None
-    return fields
+        return fields | bounds_of_complete(fields)
+    return fields if ends is None else fields | {"worst": ends, "worst_interval": ends}
 
 
 def _ends(

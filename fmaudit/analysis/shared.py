@@ -41,9 +41,12 @@ def with_shared_references(metric: Rate | Mean, answers: Answers, interval: Inte
 
 
 def change_with_shared_references(
-    metric: Rate | Mean, base: Answers, adapted: Answers, interval: Interval
+    metric: Rate | Mean, base: Answers, adapted: Answers, interval: Interval, *, mirrored: bool = False
 ) -> Interval:
-    """The same of a paired change: both sides lose the same references at once."""
+    """The same of a paired change: both sides lose the same references at once.
+
+    ``mirrored``: the change is from the mirror image of the base's values.
+    """
     old, new = yardstick_of(metric, base), yardstick_of(metric, adapted)
     if interval.value is None or (old is None and new is None):
         return interval
@@ -52,7 +55,8 @@ def change_with_shared_references(
     if metric.of in old.stepwise:
         return without_limits(interval, NO_INTERVAL)
     groups = old.groups_of_rows()
-    moved = _means(metric, new, groups, base.weights) - _means(metric, old, groups, base.weights)
+    before, after = (_means(metric, side, groups, base.weights) for side in (old, new))
+    moved = after + before if mirrored else after - before
     variance = shared_variance(moved, old.stratum[groups])
     return with_yardstick(
         interval, variance, min(old.size(groups), new.size(groups)), None, None, tested=True

@@ -34,7 +34,7 @@ from fmaudit.schema.pedigree import (
     Span,
     Verdict,
 )
-from fmaudit.schema.records import Numbers, Quantity, Record, Resampling, State, quantity
+from fmaudit.schema.records import Distance, Numbers, Quantity, Record, Resampling, State, quantity
 
 __all__ = [
     "SCHEMA",
@@ -45,6 +45,7 @@ __all__ = [
     "ContrastResult",
     "CopyFraction",
     "DatasetRef",
+    "Distance",
     "Equivalence",
     "Estimate",
     "Homogenization",

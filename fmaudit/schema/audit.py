@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from fmaudit.canonical import canonical_bytes
 from fmaudit.errors import UsageError
 from fmaudit.schema.pedigree import Calibration, Comparison, Homogenization
-from fmaudit.schema.records import Numbers, Quantity, Record, State
+from fmaudit.schema.records import Distance, Numbers, Quantity, Record, State
 from fmaudit.schema.versions import SCHEMA as SCHEMA
 from fmaudit.schema.versions import upgrade
 
@@ -125,7 +125,10 @@ class Term(Record):
 
 
 class ContrastResult(Numbers):
-    """A signed sum of the same metric: members minus controls, and its change from base to adapted."""
+    """A signed sum of the same metric: members minus controls, and its change from base to adapted.
+
+    ``distance``: of a change, where the metric has a target, how much further the contrast is from 0.
+    """
 
     id: str
     kind: Literal["within_subject", "difference_in_differences"]
@@ -134,6 +137,7 @@ class ContrastResult(Numbers):
     metric: str
     terms: list[Term]
     headline: bool = False
+    distance: Distance | None = None
 
 
 class InstrumentCard(Record):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fmaudit.schema.records import Numbers, Quantity, Record
+from fmaudit.schema.records import Distance, Numbers, Quantity, Record
 
 
 class PairedTable(Record):
@@ -146,6 +146,7 @@ class Comparison(Numbers):
     ``step``: ``from_base`` compares with the audit's base; ``from_parent`` with
     the subject this one was adapted from, where that is another.
     ``family``: the family of claims its verdict was corrected in, with its size.
+    ``distance``: of a metric with a target, how much further from it the adapted subject is.
     """
 
     id: str
@@ -156,6 +157,7 @@ class Comparison(Numbers):
     slice: dict[str, str] = Field(default_factory=dict)
     base_value: float | None = None
     adapted_value: float | None = None
+    distance: Distance | None = None
     step: Literal["from_base", "from_parent"] = "from_base"
     table: PairedTable | None = None
     agreement: Agreement | None = None

@@ -14,6 +14,7 @@ from fmaudit.statistics.anytime import (
 from fmaudit.statistics.changes import mean_change, paired_table, rate_change
 from fmaudit.statistics.contrasts import contrast, contrast_of_changes
 from fmaudit.statistics.design import Clusters, effective_clusters, kish
+from fmaudit.statistics.distances import distance_change, distance_ends, rate_distance_change
 from fmaudit.statistics.equivalence import Equivalence, equivalence, noninferiority
 from fmaudit.statistics.functionals import statistic, statistic_change
 from fmaudit.statistics.interval import MIN_CLUSTERS, Interval, mde
@@ -56,6 +57,8 @@ __all__ = [
     "confidence_sequence",
     "contrast",
     "contrast_of_changes",
+    "distance_change",
+    "distance_ends",
     "e_bh",
     "effective_clusters",
     "equivalence",
@@ -76,6 +79,7 @@ __all__ = [
     "paired_table",
     "rate",
     "rate_change",
+    "rate_distance_change",
     "reduce_samples",
     "sample_coverage",
     "simultaneous_level",

@@ -46,6 +46,10 @@ class GroupRates:
         given = np.asarray(values, dtype=float)
         return GroupRates(given, given, given)
 
+    def complements(self) -> GroupRates:
+        """One minus every value."""
+        return GroupRates(1 - self.values, 1 - self.high, 1 - self.low)
+
 
 @dataclass(frozen=True)
 class GapResult:
