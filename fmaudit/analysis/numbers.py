@@ -211,6 +211,20 @@ def bounds_of_missing(least: statistics.Interval, most: statistics.Interval) -> 
     return _pair("worst", least.value, most.value) | _pair("worst_interval", least.lower, most.upper)
 
 
+def worst_p(least: statistics.Interval, most: statistics.Interval) -> dict[str, Any]:
+    """The p-value of a change with its missing answers counted the way that speaks least for a change.
+
+    1 where they can turn the sign of the change, or where there is no test.
+    """
+    if least.value is not None and least.value > 0:
+        p = least.p
+    elif most.value is not None and most.value < 0:
+        p = most.p
+    else:
+        p = None
+    return {"worst_p": 1.0 if p is None else p}
+
+
 def bounds_of_complete(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Where nothing is missing the bounds are the number itself."""
     return _pair("worst", fields["value"], fields["value"]) | _pair(

@@ -24,6 +24,7 @@ from fmaudit.schema.pedigree import (
     Comparison,
     CopyFraction,
     Equivalence,
+    Family,
     Homogenization,
     Margins,
     PairedTable,
@@ -34,7 +35,7 @@ from fmaudit.schema.pedigree import (
     Span,
     Verdict,
 )
-from fmaudit.schema.records import Numbers, Quantity, Record, Resampling, State, quantity
+from fmaudit.schema.records import Direction, Numbers, Quantity, Reading, Record, Resampling, State, quantity
 
 __all__ = [
     "SCHEMA",
@@ -45,8 +46,10 @@ __all__ = [
     "ContrastResult",
     "CopyFraction",
     "DatasetRef",
+    "Direction",
     "Equivalence",
     "Estimate",
+    "Family",
     "Homogenization",
     "InstrumentCard",
     "Lineage",
@@ -58,6 +61,7 @@ __all__ = [
     "Placebo",
     "Profile",
     "Quantity",
+    "Reading",
     "Record",
     "ReferenceSlope",
     "Resampling",

@@ -10,8 +10,8 @@ from pydantic_core import from_json
 
 from fmaudit.canonical import canonical_bytes
 from fmaudit.errors import UsageError
-from fmaudit.schema.pedigree import Calibration, Comparison, Homogenization
-from fmaudit.schema.records import Numbers, Quantity, Record, State
+from fmaudit.schema.pedigree import Calibration, Comparison, Family, Homogenization
+from fmaudit.schema.records import Direction, Numbers, Quantity, Reading, Record, State
 from fmaudit.schema.versions import SCHEMA as SCHEMA
 from fmaudit.schema.versions import upgrade
 
@@ -125,7 +125,11 @@ class Term(Record):
 
 
 class ContrastResult(Numbers):
-    """A signed sum of the same metric: members minus controls, and its change from base to adapted."""
+    """A signed sum of the same metric: members minus controls, and its change from base to adapted.
+
+    ``family``, ``direction`` and ``reading`` as in a comparison. A gap within one subject reads "worse" where
+    it lies on the side of the defect.
+    """
 
     id: str
     kind: Literal["within_subject", "difference_in_differences"]
@@ -134,6 +138,10 @@ class ContrastResult(Numbers):
     metric: str
     terms: list[Term]
     headline: bool = False
+    family: str = ""
+    family_size: int = 0
+    direction: Direction = "unknown"
+    reading: Reading = "inconclusive"
 
 
 class InstrumentCard(Record):
@@ -164,6 +172,7 @@ class Audit(Record):
     estimates: list[Estimate]
     contrasts: list[ContrastResult]
     comparisons: list[Comparison]
+    families: list[Family] = Field(default_factory=list)
     homogenization: list[Homogenization] = Field(default_factory=list)
     calibrations: list[Calibration] = Field(default_factory=list)
     instruments: list[InstrumentCard]

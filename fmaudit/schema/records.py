@@ -79,8 +79,16 @@ class Resampling(Record):
     seed: int
 
 
+Direction = Literal["rose", "fell", "no change shown", "unknown"]
+Reading = Literal["worse", "better", "higher", "lower", "not shown", "unclear", "inconclusive", "unmeasured"]
+
+
 class Numbers(Record):
-    """A value and everything it may not travel without."""
+    """A value and everything it may not travel without.
+
+    ``worst_p``: of a change with missing answers, the p-value with them counted the way that speaks least
+    for a change; None where nothing is missing or the measure has no bounds.
+    """
 
     state: State
     reason: str = ""
@@ -104,4 +112,5 @@ class Numbers(Record):
     mde: float | None = None
     conclusive: bool = True
     p: float | None = None
+    worst_p: float | None = None
     p_adjusted: float | None = None
