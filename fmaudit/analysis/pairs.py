@@ -24,7 +24,6 @@ from fmaudit.analysis.numbers import (
     number_fields,
     statistic_coverage,
     usable_items,
-    worst_p,
 )
 from fmaudit.analysis.tables import Answers
 from fmaudit.errors import ProbeError
@@ -66,8 +65,9 @@ def compare(metric: Metric, pair: Pair, measures: Sequence[Measure], settings: S
     elif ends := _ends(base, adapted):
         base_low, base_high, adapted_low, adapted_high = ends
         every = (pair.base.weights, pair.base.clusters)
-        least, most = change(base_high, adapted_low, *every), change(base_low, adapted_high, *every)
-        fields |= bounds_of_missing(least, most) | worst_p(least, most)
+        fields |= bounds_of_missing(
+            change(base_high, adapted_low, *every), change(base_low, adapted_high, *every)
+        )
     fields["base_value"] = _weighted(old, kept.weights)
     fields["adapted_value"] = _weighted(new, kept.weights)
     if isinstance(metric, Rate) and len(old) and np.isin(old, (0, 1)).all() and np.isin(new, (0, 1)).all():
@@ -138,7 +138,7 @@ def _contrast(entry: Contrast, found: ItemValues, answers: Answers, settings: Se
     plus = answers.slices[entry.column] == entry.plus
     least = estimated(np.where(plus, found.low, found.high), answers)
     most = estimated(np.where(plus, found.high, found.low), answers)
-    return fields | bounds_of_missing(least, most) | worst_p(least, most)
+    return fields | bounds_of_missing(least, most)
 
 
 def _pointwise(entry: Contrast, metric: Metric) -> Rate | Mean:
@@ -168,7 +168,7 @@ def _compare_statistic(metric: Statistic, pair: Pair, settings: Settings) -> dic
         fields |= bounds_of_complete(fields)
     elif metric.worst is not None:
         width = metric.worst[1] - metric.worst[0]
-        fields |= {"worst": (-width, width), "worst_interval": (-width, width), "worst_p": 1.0}
+        fields |= {"worst": (-width, width), "worst_interval": (-width, width)}
     for name, side in (("base_value", base), ("adapted_value", adapted)):
         value = bind(metric, side)(side.weights) if side.n_items else float("nan")
         fields[name] = value if np.isfinite(value) else None

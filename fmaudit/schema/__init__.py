@@ -35,7 +35,17 @@ from fmaudit.schema.pedigree import (
     Span,
     Verdict,
 )
-from fmaudit.schema.records import Direction, Numbers, Quantity, Reading, Record, Resampling, State, quantity
+from fmaudit.schema.records import (
+    Direction,
+    Distance,
+    Numbers,
+    Quantity,
+    Reading,
+    Record,
+    Resampling,
+    State,
+    quantity,
+)
 
 __all__ = [
     "SCHEMA",
@@ -47,6 +57,7 @@ __all__ = [
     "CopyFraction",
     "DatasetRef",
     "Direction",
+    "Distance",
     "Equivalence",
     "Estimate",
     "Family",

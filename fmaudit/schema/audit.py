@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from fmaudit.canonical import canonical_bytes
 from fmaudit.errors import UsageError
 from fmaudit.schema.pedigree import Calibration, Comparison, Family, Homogenization
-from fmaudit.schema.records import Direction, Numbers, Quantity, Reading, Record, State
+from fmaudit.schema.records import Direction, Distance, Numbers, Quantity, Reading, Record, State
 from fmaudit.schema.versions import SCHEMA as SCHEMA
 from fmaudit.schema.versions import upgrade
 
@@ -127,6 +127,7 @@ class Term(Record):
 class ContrastResult(Numbers):
     """A signed sum of the same metric: members minus controls, and its change from base to adapted.
 
+    ``distance``: of a change, where the metric has a target, how much further the contrast is from 0.
     ``family``, ``direction`` and ``reading`` as in a comparison. A gap within one subject reads "worse" where
     it lies on the side of the defect.
     """
@@ -138,6 +139,7 @@ class ContrastResult(Numbers):
     metric: str
     terms: list[Term]
     headline: bool = False
+    distance: Distance | None = None
     family: str = ""
     family_size: int = 0
     direction: Direction = "unknown"

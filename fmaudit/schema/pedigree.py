@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fmaudit.schema.records import Direction, Numbers, Quantity, Reading, Record
+from fmaudit.schema.records import Direction, Distance, Numbers, Quantity, Reading, Record
 
 
 class PairedTable(Record):
@@ -138,6 +138,7 @@ class Comparison(Numbers):
 
     ``step``: ``from_base`` compares with the audit's base; ``from_parent`` with
     the subject this one was adapted from, where that is another.
+    ``distance``: of a metric with a target, how much further from it the adapted subject is.
     ``family``: the declared family of claims that it was corrected in, with its size. ``judged``: whether
     ``verdict`` is a word of the decision table; else it only says whether the number moved.
     ``direction`` and ``reading``: what is shown after that correction, with the missing answers counted both
@@ -152,6 +153,7 @@ class Comparison(Numbers):
     slice: dict[str, str] = Field(default_factory=dict)
     base_value: float | None = None
     adapted_value: float | None = None
+    distance: Distance | None = None
     step: Literal["from_base", "from_parent"] = "from_base"
     table: PairedTable | None = None
     agreement: Agreement | None = None

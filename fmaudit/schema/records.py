@@ -114,3 +114,17 @@ class Numbers(Record):
     p: float | None = None
     worst_p: float | None = None
     p_adjusted: float | None = None
+
+
+class Distance(Numbers):
+    """Change of the distance to ``ideal``, ``|adapted - ideal| - |base - ideal|``; positive: further from it.
+
+    Attributes:
+        ideal: Where the number ought to be, in its own unit.
+        base: The base's distance on the items of the change; None where it is undefined.
+        adapted: The adapted subject's distance on the same items.
+    """
+
+    ideal: float
+    base: float | None = None
+    adapted: float | None = None

@@ -14,6 +14,7 @@ from fmaudit.statistics.anytime import (
 from fmaudit.statistics.changes import mean_change, paired_table, rate_change
 from fmaudit.statistics.contrasts import contrast
 from fmaudit.statistics.design import Clusters, effective_clusters, kish
+from fmaudit.statistics.distances import distance_change, distance_ends, rate_distance_change
 from fmaudit.statistics.equivalence import Equivalence, equivalence, noninferiority
 from fmaudit.statistics.functionals import statistic, statistic_change
 from fmaudit.statistics.interval import MIN_CLUSTERS, Interval, mde
@@ -55,6 +56,8 @@ __all__ = [
     "cluster_totals",
     "confidence_sequence",
     "contrast",
+    "distance_change",
+    "distance_ends",
     "e_bh",
     "effective_clusters",
     "equivalence",
@@ -75,6 +78,7 @@ __all__ = [
     "paired_table",
     "rate",
     "rate_change",
+    "rate_distance_change",
     "reduce_samples",
     "sample_coverage",
     "simultaneous_level",
