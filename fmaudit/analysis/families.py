@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from fmaudit import statistics
 from fmaudit.analysis.declared import HEADLINE, comparison_family, contrast_family
-from fmaudit.analysis.reading import direction_of, reading_of, sense_of_change, sense_of_gap, tested_p
-from fmaudit.schema import Comparison, ContrastResult, Family, MetricInfo, Numbers, Subject
+from fmaudit.analysis.reading import direction_of, limits, reading_of, sense_of_change, sense_of_gap, tested_p
+from fmaudit.schema import Comparison, ContrastResult, Distance, Family, MetricInfo, Numbers, Subject
 
 WITHIN: Final = "contrasts within "
 
@@ -84,7 +84,7 @@ def read_contrast(found: ContrastResult, place: Place, metric: MetricInfo | None
             "p_adjusted": place.p_adjusted,
             "direction": direction_of(fields, place.p_adjusted, alpha),
             "reading": reading_of(
-                fields, place.p_adjusted, sense_of_gap(metric), alpha, away_of(found), within=within
+                fields, place.p_adjusted, sense_of_gap(metric), alpha, away_of(found.distance), within=within
             ),
         }
     )
@@ -99,14 +99,19 @@ def read_comparison(found: Comparison, place: Place, metric: MetricInfo | None) 
             "family_size": place.size,
             "p_adjusted": place.p_adjusted,
             "direction": direction_of(fields, place.p_adjusted, alpha),
-            "reading": reading_of(fields, place.p_adjusted, sense_of_change(metric), alpha, away_of(found)),
+            "reading": reading_of(
+                fields, place.p_adjusted, sense_of_change(metric), alpha, away_of(found.distance)
+            ),
         }
     )
 
 
-def away_of(found: Numbers) -> tuple[float, float] | None:
-    """Interval of the change of the distance from the target; None where it is not known."""
-    return None
+def away_of(distance: Distance | Mapping[str, Any] | None) -> tuple[float, float] | None:
+    """Interval of the change of the distance from a target; None where it is not known."""
+    if distance is None:
+        return None
+    fields = _fields(distance) if isinstance(distance, Distance) else distance
+    return limits(fields) if fields["state"] == "measured" and fields["conclusive"] else None
 
 
 def corrected_records(

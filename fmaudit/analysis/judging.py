@@ -158,7 +158,7 @@ def _read(draft: Draft, place: Place, settings: Settings) -> dict[str, Any]:
         "family_size": place.size,
         "p_adjusted": place.p_adjusted,
         "direction": direction_of(fields, place.p_adjusted, alpha),
-        "reading": reading_of(fields, place.p_adjusted, draft.sense, alpha, away_of(fields)),
+        "reading": reading_of(fields, place.p_adjusted, draft.sense, alpha, away_of(fields.get("distance"))),
     }
 
 

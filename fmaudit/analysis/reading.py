@@ -89,6 +89,11 @@ def direction_of(fields: Mapping[str, Any], p_adjusted: float | None, alpha: flo
     return "rose" if lower > 0 else "fell"
 
 
+def _excludes_zero(fields: Mapping[str, Any]) -> bool:
+    found = limits(fields)
+    return found is not None and not found[0] <= 0 <= found[1]
+
+
 def reading_of(
     fields: Mapping[str, Any],
     p_adjusted: float | None,
@@ -116,7 +121,7 @@ def reading_of(
         return "unclear" if fields["lower"] is not None else "inconclusive"
     direction = direction_of(fields, p_adjusted, alpha)
     if direction == "no change shown":
-        return "not shown"
+        return "not shown" if p_adjusted is not None or not _excludes_zero(fields) else "unclear"
     rose = direction == "rose"
     if sense.distance:
         if within or (away is not None and away[0] > 0):

@@ -10,6 +10,7 @@ from fmaudit.report.readings import (
     AFTER_CORRECTION,
     DISAGREE,
     UNANSWERED,
+    UNTESTED,
     comparison_verdict,
     contrast_levels,
     harms,
@@ -90,7 +91,7 @@ def comparison_sentence(index: AuditIndex, found: Comparison) -> str:
     if why == DISAGREE:
         return f"Interval and test disagree on whether {adapted} changed from its base ({change})."
     if why:
-        return f"Answers are missing, and without bounds: nothing is said of {adapted} and its base ({change})."
+        return f"{why}, so nothing is said of how {adapted} differs from its base ({change})."
     if not shown(index, found):
         after = f" {AFTER_CORRECTION} for many numbers" if nominally_shown(index, found) else ""
         return f"No change from the base is shown in {adapted}{after} ({change})."
@@ -126,8 +127,8 @@ def contrast_sentence(index: AuditIndex, found: ContrastResult) -> str:
     gap = f"The gap between {plus} and {minus} items"
     if word == DISAGREE.lower():
         return f"Interval and test disagree on {gap[0].lower()}{gap[1:]} in {model}."
-    if word == UNANSWERED.lower():
-        return f"Answers are missing, and without bounds: nothing is said of {gap[0].lower()}{gap[1:]} in {model}."
+    if word in (UNANSWERED.lower(), UNTESTED.lower()):
+        return f"{word.capitalize()}, so nothing is said of {gap[0].lower()}{gap[1:]} in {model}."
     after = f", {AFTER_CORRECTION} for many numbers" if word.endswith(AFTER_CORRECTION) else ""
     word = word.removesuffix(f" {AFTER_CORRECTION}")
     if found.kind == "difference_in_differences":

@@ -12,6 +12,7 @@ from fmaudit.schema import Comparison, ContrastResult, Margins, Numbers, Subject
 BOTH_ALIKE = "In both; no change shown"
 DISAGREE = "Unclear: interval and test disagree"
 UNANSWERED = "Unclear: missing answers have no bounds"
+UNTESTED = "Unclear: there is no test of it"
 AFTER_CORRECTION = "after correction"
 WITHIN_MARGIN = "within the margin"
 
@@ -23,7 +24,7 @@ def shown(index: AuditIndex, numbers: ContrastResult | Comparison) -> bool:
 
 def nominally_shown(index: AuditIndex, numbers: ContrastResult | Comparison) -> bool:
     """Whether interval and test alone would tell a conclusive number from 0, before any correction."""
-    found = limits(numbers.model_dump(include={"lower", "upper", "coverage", "worst_interval"}))
+    found = _spoken_of(numbers)
     if not _measured(index, numbers) or found is None or found[0] <= 0 <= found[1]:
         return False
     p = numbers.p if numbers.worst_p is None else numbers.worst_p
@@ -42,8 +43,12 @@ def unclear(index: AuditIndex, numbers: ContrastResult | Comparison) -> str:
     if not _measured(index, numbers) or numbers.reading in SHOWN:
         return ""
     if numbers.reading == "unclear":
-        return UNANSWERED
+        return UNANSWERED if _spoken_of(numbers) is None else UNTESTED
     return DISAGREE if disagree(numbers) else ""
+
+
+def _spoken_of(numbers: Numbers) -> tuple[float, float] | None:
+    return limits(numbers.model_dump(include={"lower", "upper", "coverage", "worst_interval"}))
 
 
 def _measured(index: AuditIndex, numbers: ContrastResult | Comparison) -> bool:

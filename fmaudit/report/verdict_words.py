@@ -172,10 +172,10 @@ def _association(comparisons: Sequence[Comparison]) -> str:
 
 def _many_numbers(families: Sequence[Family]) -> str:
     first = (
-        "Families of claims are listed before the run: rates, means, statistics and contrasts alike, and what "
-        "was not measured stays in its family as p = 1. A number is called changed, higher or lower only where "
-        "its p-value holds after the correction within its family and its interval leaves 0 out, with missing "
-        "answers counted both ways."
+        "Families of claims are listed before the run: rates, means, statistics and contrasts alike, and "
+        "what was not measured stays in its family as p = 1. A number is called changed, higher or lower "
+        "only where its p-value holds after the correction within its family and its interval leaves 0 out, "
+        "with missing answers counted both ways."
     )
     if not families:
         return f"{first} Nothing is compared here."
