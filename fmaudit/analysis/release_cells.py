@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fmaudit.analysis.imported import IMPORTED
@@ -66,8 +66,11 @@ def questions(found: Releases) -> tuple[list[str], list[OneSided]]:
     return both, alone
 
 
-def number_cells(found: Releases, key: str, *, by_slice: bool, level: float) -> Iterator[ReleaseCell]:
-    """Every number of a question that one of the audits has, with its change or why there is none."""
+def number_cells(found: Releases, key: str, *, headline: bool, level: float) -> Iterator[ReleaseCell]:
+    """Every number of a question that one of the audits has, with its change or why there is none.
+
+    ``headline``: only headline numbers over all items.
+    """
     settings, infos, protocol = _settings(found, key, level), found.infos(), _protocol(found, key)
     imported = _imported(found, key)
     paired = release_pair(found.older, found.newer, found.old.id, found.new.id, key)
@@ -75,7 +78,8 @@ def number_cells(found: Releases, key: str, *, by_slice: bool, level: float) -> 
         {
             (number.metric, frozenset(number.slice.items())): number
             for number in release.audit.estimates
-            if number.measurement == f"{subject.id}/{key}" and (by_slice or not number.slice)
+            if number.measurement == f"{subject.id}/{key}"
+            and (not headline or (not number.slice and _is_headline(infos, number.metric)))
         }
         for release, subject in found.sides
     )
@@ -104,15 +108,23 @@ def number_cells(found: Releases, key: str, *, by_slice: bool, level: float) -> 
         )
 
 
-def contrast_cells(found: Releases, key: str, *, level: float) -> Iterator[ReleaseCell]:
-    """Every contrast of a question that one of the audits has, with its change or why there is none."""
+def _is_headline(infos: Mapping[str, MetricInfo], metric: str) -> bool:
+    info = infos.get(metric)
+    return info is not None and info.headline
+
+
+def contrast_cells(found: Releases, key: str, *, headline: bool, level: float) -> Iterator[ReleaseCell]:
+    """Every contrast of a question that one of the audits has, with its change or why there is none.
+
+    ``headline``: only headline contrasts.
+    """
     settings, infos, protocol = _settings(found, key, level), found.infos(), _protocol(found, key)
     imported = _imported(found, key)
     olds, news = (
         {
             name.removeprefix(f"{subject.id}/{key}/"): contrast
             for name, contrast in release.contrasts.items()
-            if contrast.measurement == f"{subject.id}/{key}"
+            if contrast.measurement == f"{subject.id}/{key}" and (contrast.headline or not headline)
         }
         for release, subject in found.sides
     )

@@ -39,7 +39,7 @@ def disagree(numbers: Numbers) -> bool:
 
 
 def unclear(index: AuditIndex, numbers: ContrastResult | Comparison) -> str:
-    """Why a conclusive number that is not shown is unclear, and not without a change; empty where it is not."""
+    """Why a number that is not shown is unclear rather than without a change; empty where it is not."""
     if not _measured(index, numbers) or numbers.reading in SHOWN:
         return ""
     if numbers.reading == "unclear":
