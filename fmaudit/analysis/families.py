@@ -15,7 +15,7 @@ from typing import Any, Final
 from fmaudit import statistics
 from fmaudit.analysis.declared import HEADLINE, comparison_family, contrast_family
 from fmaudit.analysis.reading import direction_of, limits, reading_of, sense_of_change, sense_of_gap, tested_p
-from fmaudit.schema import Comparison, ContrastResult, Distance, Family, MetricInfo, Numbers, Subject
+from fmaudit.schema import Comparison, ContrastResult, Family, MetricInfo, Numbers, Subject
 
 WITHIN: Final = "contrasts within "
 
@@ -106,11 +106,11 @@ def read_comparison(found: Comparison, place: Place, metric: MetricInfo | None) 
     )
 
 
-def away_of(distance: Distance | Mapping[str, Any] | None) -> tuple[float, float] | None:
+def away_of(distance: Numbers | Mapping[str, Any] | None) -> tuple[float, float] | None:
     """Interval of the change of the distance from a target; None where it is not known."""
     if distance is None:
         return None
-    fields = _fields(distance) if isinstance(distance, Distance) else distance
+    fields = _fields(distance) if isinstance(distance, Numbers) else distance
     return limits(fields) if fields["state"] == "measured" and fields["conclusive"] else None
 
 

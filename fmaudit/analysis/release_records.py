@@ -10,7 +10,7 @@ from fmaudit.analysis.families import away_of
 from fmaudit.analysis.reading import Sense, reading_of, sense_of_change, sense_of_gap
 from fmaudit.analysis.release_flips import Flips
 from fmaudit.analysis.releases import Refusal, Release
-from fmaudit.schema import ContrastResult, Distance, Estimate, Family, MetricInfo, Numbers, Subject
+from fmaudit.schema import ContrastResult, Estimate, Family, MetricInfo, Numbers, Subject
 
 Reading: TypeAlias = Literal[
     "worse", "better", "higher", "lower", "no change shown", "unclear", "inconclusive", "not compared"
@@ -39,7 +39,7 @@ class ReleaseCell:
     info: MetricInfo | None
     protocol: str
     imported: bool = False
-    distance: Distance | None = None
+    distance: Numbers | None = None
     family: str = ""
     family_size: int = 0
 
@@ -112,7 +112,7 @@ class ReleaseComparison:
         return sum(family.size - family.unmeasured for family in self.families)
 
 
-def release_reading(change: Numbers | None, sense: Sense, distance: Distance | None = None) -> Reading:
+def release_reading(change: Numbers | None, sense: Sense, distance: Numbers | None = None) -> Reading:
     """What a change says, in the words of the analysis."""
     if change is None:
         return "not compared"

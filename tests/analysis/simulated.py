@@ -107,9 +107,7 @@ def _measurement(entry: MeasuredRows) -> Measurement:
         variant=entry.probe.variant,
         title=entry.probe.title,
         family=entry.probe.family,
-        dataset=DatasetRef(
-            id=data, digest="sha256:0", n_items=n, n_asked=n, pinned=True, source="local"
-        ),
+        dataset=DatasetRef(id=data, digest="sha256:0", n_items=n, n_asked=n, pinned=True, source="local"),
         protocol=dict(entry.protocol),
         state="measured",
     )

@@ -6,14 +6,14 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from fmaudit_probes.bias.crows_pairs import CrowsPairs
-from fmaudit_probes.toxicity.prompted import PromptedToxicity
 
 from fmaudit.report.banner import banner
 from fmaudit.report.finding_views import finding_views
 from fmaudit.report.index import AuditIndex
 from fmaudit.report.readings import comparison_verdict
 from fmaudit.schema import Audit
+from fmaudit_probes.bias.crows_pairs import CrowsPairs
+from fmaudit_probes.toxicity.prompted import PromptedToxicity
 from tests.analysis.simulated import answers, audit, few_draws, rows
 
 MOVED_VERDICTS = {"introduced", "amplified", "mitigated", "repaired", "changed, size unresolved"}
