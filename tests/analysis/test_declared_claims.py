@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmaudit.analysis.comparisons import field
@@ -71,6 +71,7 @@ def planned(whole, states):
     return kept, plan_of_records(records, {("toy.kinds", ""): Kinds()}, kept)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=4), st.tuples(st.booleans(), P_VALUES), max_size=30), st.data())
 def test_a_claim_without_a_test_never_lowers_the_p_of_another(claims, data):
     families = {name: HEADLINE if first else "probe, base to child" for name, (first, _) in claims.items()}
