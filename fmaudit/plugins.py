@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -32,11 +32,15 @@ class ProbeEntry:
 
 @dataclass(frozen=True)
 class DeclaredNames:
-    """What a probe may be asked, of which a run asks some; ``contrasts``: by metric (``probe/metric``)."""
+    """What a probe may be asked, of which a run asks some.
+
+    ``contrasts``: by metric (``probe/metric``); ``asked_on``: data sets by metric and variant.
+    """
 
     variants: frozenset[str]
     datasets: frozenset[str]
     contrasts: Mapping[str, frozenset[str]]
+    asked_on: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
 
 
 def list_probes(check: bool = False) -> list[ProbeEntry]:
@@ -71,6 +75,18 @@ def metric_directions() -> dict[str, Direction]:
     }
 
 
+def metric_ideals() -> dict[str, float]:
+    """Where numbers ought to be, of every installed metric with a target, by id."""
+    return {
+        f"{probe.id}/{metric.id}": metric.ideal
+        for entry in list_probes(check=True)
+        if entry.broken_reason is None
+        for probe in expand(load_probe(entry.id))
+        for metric in probe.metrics
+        if metric.direction == "target" and metric.ideal is not None
+    }
+
+
 def declared_names() -> dict[str, DeclaredNames]:
     """What every installed probe that can be used may be asked, by its id."""
     found = {}
@@ -80,10 +96,16 @@ def declared_names() -> dict[str, DeclaredNames]:
             contrasts: dict[str, set[str]] = {f"{entry.id}/{one.id}": set() for p in own for one in p.metrics}
             for contrast in (one for probe in own for one in probe.contrasts):
                 contrasts[f"{entry.id}/{contrast.metric}"].add(contrast.id)
+            asked_on: dict[str, dict[str, frozenset[str]]] = {}
+            for probe in own:
+                for metric in probe.metrics:
+                    names = frozenset(probe.datasets_of(probe.variant))
+                    asked_on.setdefault(f"{entry.id}/{metric.id}", {})[probe.variant] = names
             found[entry.id] = DeclaredNames(
                 variants=frozenset(probe.variant for probe in own),
                 datasets=frozenset(name for probe in own for name in probe.datasets_of(probe.variant)),
                 contrasts={metric: frozenset(ids) for metric, ids in contrasts.items()},
+                asked_on=asked_on,
             )
     return found
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fmaudit.analysis import numbers, pairs
+from fmaudit.analysis import distances, numbers, pairs
 from fmaudit.analysis.comparisons import field as field_of
 from fmaudit.analysis.decisive import decisive_change, decisive_rate
 from fmaudit.analysis.measured import MeasuredRows, probes_of, read_measured
@@ -39,7 +39,10 @@ ClaimKind = Literal["level", "change", "contrast", "contrast change"]
 
 @dataclass(frozen=True)
 class Claim:
-    """Which number: of a subject's measurement (``subject/key``), or its change from ``base``."""
+    """Which number: of a subject's measurement (``subject/key``), or its change from ``base``.
+
+    ``distance``: instead of a change, that of the distance to the metric's ideal.
+    """
 
     kind: ClaimKind
     subject: str
@@ -48,6 +51,7 @@ class Claim:
     slice: Mapping[str, str] = field(default_factory=dict)
     contrast: str = ""
     base: str = ""
+    distance: bool = False
 
     @property
     def key(self) -> str:
@@ -147,6 +151,8 @@ class RunNumbers:
         whole = pairs.pair_up(old.answers, new.answers)
         chosen = _mask(claim, metric, whole.base)
         pair = pairs.Pair(whole.base.take(chosen), whole.adapted.take(chosen))
+        if claim.distance:
+            return self._distance(metric, pair, new, settings, form)
         fields = pairs.compare(metric, pair, new.probe.measures, settings)
         if form != "anytime":
             return decisive_change(fields) if form and isinstance(metric, Rate) else fields
@@ -155,6 +161,20 @@ class RunNumbers:
         base, adapted = (item_values(metric, side, new.probe.measures) for side in (pair.base, pair.adapted))
         return sequence_of_change(fields, base, adapted, pair.base, self.units(new.id), settings.level)
 
+    def _distance(
+        self, metric: Metric, pair: pairs.Pair, new: MeasuredRows, settings: Settings, form: Form | None
+    ) -> dict[str, Any]:
+        limits = distances.PRINTED if form is None else distances.DECISIVE
+        if form == "anytime":
+            limits = distances.sequential(self.units(new.id))
+        found = distances.change_of_distance(metric, pair, new.probe.measures, settings, limits)
+        if found is None:
+            raise ExecutionError(
+                f"the installed probe {new.probe.id} has no target for {metric.id} and audit.json has: "
+                "repeat the fmaudit run command, which computes it anew"
+            )
+        return found
+
     def _contrast(self, claim: Claim, new: MeasuredRows, settings: Settings) -> dict[str, Any]:
         contrast, metric = _named_contrast(claim, new)
         if claim.kind == "contrast":
@@ -162,6 +182,10 @@ class RunNumbers:
         old = self.rows(f"{claim.base}/{claim.key}")
         self._refuse_other_question(old, new, metric, settings)
         whole = pairs.pair_up(old.answers, new.answers)
+        if claim.distance:
+            away = distances.distance_of_contrast(contrast, metric, whole, new.probe.measures, settings)
+            assert away is not None
+            return away
         return pairs.contrast_of_change(contrast, metric, whole, new.probe.measures, settings)
 
     def _refuse_other_question(

@@ -21,6 +21,7 @@ from fmaudit.analysis.declared import (
     steps,
 )
 from fmaudit.analysis.details import details
+from fmaudit.analysis.distances import change_of_distance, distance_of_contrast
 from fmaudit.analysis.families import listed, places, read_contrast
 from fmaudit.analysis.guard import Capability, bits_per_byte, capability_kept
 from fmaudit.analysis.judging import Draft, judged
@@ -176,7 +177,8 @@ def _contrast_changes(ground: Field) -> Iterator[ContrastResult]:
                 fields = pairs.contrast_of_change(
                     contrast, metric, side.pair, new.probe.measures, ground.settings
                 )
-                fields |= cut_short(new, fields)
+                away = distance_of_contrast(contrast, metric, side.pair, new.probe.measures, ground.settings)
+                fields |= cut_short(new, fields) | _distance(new, away)
             yield ContrastResult(
                 id=f"{new.id}/change/{contrast.id}",
                 kind="difference_in_differences",
@@ -206,7 +208,8 @@ def _drafts(side: Side, ground: Field, guard: Capability) -> Iterator[Draft]:
                 continue
             part = pairs.Pair(side.pair.base.take(rows), side.pair.adapted.take(rows))
             fields = pairs.compare(metric, part, side.new.probe.measures, ground.settings)
-            fields |= cut_short(side.new, fields)
+            away = change_of_distance(metric, part, side.new.probe.measures, ground.settings)
+            fields |= cut_short(side.new, fields) | _distance(side.new, away)
             found = _cell(side, metric, part, fields, offered, guard, ground)
             if found is None:
                 kept = common | {"margins": _undeclared(metric)}
@@ -225,6 +228,10 @@ def _drafts(side: Side, ground: Field, guard: Capability) -> Iterator[Draft]:
                 directed=True,
                 guard=guard.reason,
             )
+
+
+def _distance(entry: MeasuredRows, fields: dict[str, Any] | None) -> dict[str, Any]:
+    return {} if fields is None else {"distance": fields | cut_short(entry, fields)}
 
 
 def _common(side: Side, metric: Metric, slice_: Mapping[str, str]) -> dict[str, Any]:

@@ -52,22 +52,10 @@ def compare(metric: Metric, pair: Pair, measures: Sequence[Measure], settings: S
     if isinstance(metric, Statistic):
         return _compare_statistic(metric, pair, settings)
     base, adapted = item_values(metric, pair.base, measures), item_values(metric, pair.adapted, measures)
+    fields = change_of_items(metric, base, adapted, pair.base, settings)
     both = base.valid & adapted.valid
     kept = pair.base.take(both)
     old, new = base.values[both], adapted.values[both]
-    estimator = statistics.rate_change if isinstance(metric, Rate) else statistics.mean_change
-    change = partial(estimator, level=settings.level, draws=DRAWS, seed=settings.seed)
-    numbers = change(old, new, kept.weights, kept.clusters)
-    coverage = min(_share(both, pair.base.weights), base.coverage, adapted.coverage)
-    fields = number_fields(numbers, pair.base.samples, coverage)
-    if coverage >= COMPLETE:
-        fields |= bounds_of_complete(fields)
-    elif ends := _ends(base, adapted):
-        base_low, base_high, adapted_low, adapted_high = ends
-        every = (pair.base.weights, pair.base.clusters)
-        fields |= bounds_of_missing(
-            change(base_high, adapted_low, *every), change(base_low, adapted_high, *every)
-        )
     fields["base_value"] = _weighted(old, kept.weights)
     fields["adapted_value"] = _weighted(new, kept.weights)
     if isinstance(metric, Rate) and len(old) and np.isin(old, (0, 1)).all() and np.isin(new, (0, 1)).all():
@@ -79,22 +67,51 @@ def compare(metric: Metric, pair: Pair, measures: Sequence[Measure], settings: S
     return fields
 
 
+def change_of_items(
+    metric: Rate | Mean, base: ItemValues, adapted: ItemValues, rows: Answers, settings: Settings
+) -> dict[str, Any]:
+    """The fields of a paired change of ``metric`` between two values an item; ``rows`` as the base's."""
+    both = base.valid & adapted.valid
+    kept = rows.take(both)
+    estimator = statistics.rate_change if isinstance(metric, Rate) else statistics.mean_change
+    change = partial(estimator, level=settings.level, draws=DRAWS, seed=settings.seed)
+    numbers = change(base.values[both], adapted.values[both], kept.weights, kept.clusters)
+    coverage = min(_share(both, rows.weights), base.coverage, adapted.coverage)
+    fields = number_fields(numbers, rows.samples, coverage)
+    if coverage >= COMPLETE:
+        return fields | bounds_of_complete(fields)
+    if not (ends := _ends(base, adapted)):
+        return fields
+    base_low, base_high, adapted_low, adapted_high = ends
+    every = (rows.weights, rows.clusters)
+    return fields | bounds_of_missing(
+        change(base_high, adapted_low, *every), change(base_low, adapted_high, *every)
+    )
+
+
 def contrast(
     entry: Contrast, metric: Metric, answers: Answers, measures: Sequence[Measure], settings: Settings
 ) -> dict[str, Any]:
     """The fields of ``metric`` at level ``plus`` minus at level ``minus``, within one subject."""
-    within = _in_contrast(entry, answers)
-    return _contrast(entry, item_values(_pointwise(entry, metric), within, measures), within, settings)
+    within = in_contrast(entry, answers)
+    return _contrast(entry, item_values(pointwise_metric(entry, metric), within, measures), within, settings)
 
 
 def contrast_of_change(
     entry: Contrast, metric: Metric, pair: Pair, measures: Sequence[Measure], settings: Settings
 ) -> dict[str, Any]:
     """The fields of the difference in differences: how far adaptation moved the contrast."""
-    pointwise = _pointwise(entry, metric)
-    within = _in_contrast(entry, pair.base)
+    pointwise = pointwise_metric(entry, metric)
+    within = in_contrast(entry, pair.base)
     base = item_values(pointwise, within, measures)
-    adapted = item_values(pointwise, _in_contrast(entry, pair.adapted), measures)
+    adapted = item_values(pointwise, in_contrast(entry, pair.adapted), measures)
+    return contrast_of_items(entry, base, adapted, within, settings)
+
+
+def contrast_of_items(
+    entry: Contrast, base: ItemValues, adapted: ItemValues, within: Answers, settings: Settings
+) -> dict[str, Any]:
+    """The fields of the contrast of ``adapted - base``, two values an item of the contrast's rows."""
     change = adapted.values - base.values
     low = high = None
     if ends := _ends(base, adapted):
@@ -111,7 +128,8 @@ def levels(answers: Answers, column: str) -> list[str]:
     return [] if found is None else sorted({str(level) for level in found} - {""})
 
 
-def _in_contrast(entry: Contrast, answers: Answers) -> Answers:
+def in_contrast(entry: Contrast, answers: Answers) -> Answers:
+    """The rows on either side of a contrast."""
     return answers.take(np.isin(answers.slices[entry.column], [entry.plus, entry.minus]))
 
 
@@ -141,7 +159,8 @@ def _contrast(entry: Contrast, found: ItemValues, answers: Answers, settings: Se
     return fields | bounds_of_missing(least, most)
 
 
-def _pointwise(entry: Contrast, metric: Metric) -> Rate | Mean:
+def pointwise_metric(entry: Contrast, metric: Metric) -> Rate | Mean:
+    """The metric of a contrast. Raises ProbeError for a statistic, which has no value an item."""
     if isinstance(metric, Statistic):
         raise ProbeError(
             f"contrast {entry.id} is of {metric.id}, a statistic: contrasts take rates and means"
@@ -150,10 +169,23 @@ def _pointwise(entry: Contrast, metric: Metric) -> Rate | Mean:
 
 
 def _compare_statistic(metric: Statistic, pair: Pair, settings: Settings) -> dict[str, Any]:
+    fields = change_of_statistic(metric, pair, settings)
+    both = usable_items(metric, pair.base) & usable_items(metric, pair.adapted)
+    for name, side in (("base_value", pair.base.take(both)), ("adapted_value", pair.adapted.take(both))):
+        value = bind(metric, side)(side.weights) if side.n_items else float("nan")
+        fields[name] = value if np.isfinite(value) else None
+    return fields
+
+
+def change_of_statistic(
+    metric: Statistic, pair: Pair, settings: Settings, mirror: float | None = None
+) -> dict[str, Any]:
+    """The fields of a paired change of a statistic; with ``mirror``, from ``mirror`` minus the base's."""
     both = usable_items(metric, pair.base) & usable_items(metric, pair.adapted)
     base, adapted = pair.base.take(both), pair.adapted.take(both)
+    plain = bind(metric, base)
     numbers = statistics.statistic_change(
-        bind(metric, base),
+        plain if mirror is None else lambda weight: mirror - plain(weight),
         bind(metric, adapted),
         base.weights,
         base.clusters,
@@ -165,14 +197,13 @@ def _compare_statistic(metric: Statistic, pair: Pair, settings: Settings) -> dic
     coverage = min(_share(both, pair.base.weights), *sides)
     fields = number_fields(numbers, pair.base.samples, coverage)
     if coverage >= COMPLETE:
-        fields |= bounds_of_complete(fields)
-    elif metric.worst is not None:
-        width = metric.worst[1] - metric.worst[0]
-        fields |= {"worst": (-width, width), "worst_interval": (-width, width)}
-    for name, side in (("base_value", base), ("adapted_value", adapted)):
-        value = bind(metric, side)(side.weights) if side.n_items else float("nan")
-        fields[name] = value if np.isfinite(value) else None
-    return fields
+        return fields | bounds_of_complete(fields)
+    if metric.worst is None:
+        return fields
+    low, high = metric.worst
+    first, last = (low, high) if mirror is None else (mirror - high, mirror - low)
+    ends = (low - last, high - first)
+    return fields | {"worst": ends, "worst_interval": ends}
 
 
 def _ends(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from fmaudit.analysis.distances import PRINTED
 from fmaudit.analysis.imported import IMPORTED
 from fmaudit.analysis.numbers import Settings
 from fmaudit.analysis.release_flips import release_flips
@@ -87,10 +88,23 @@ def number_cells(found: Releases, key: str, *, headline: bool, level: float) -> 
         change = release_change(
             found.older, found.newer, found.old.id, found.new.id, key, metric, dict(levels), settings
         )
+        info = infos.get(metric)
+        away = None
+        if not isinstance(change, Refusal) and info is not None and info.direction == "target":
+            away = release_change(
+                found.older,
+                found.newer,
+                found.old.id,
+                found.new.id,
+                key,
+                metric,
+                dict(levels),
+                settings,
+                PRINTED,
+            )
         flips = None
         if not levels and not isinstance(change, Refusal) and not isinstance(paired, Refusal):
             flips = release_flips(paired, metric.partition("/")[2])
-        info = infos.get(metric)
         yield ReleaseCell(
             key=key,
             metric=metric,
@@ -105,6 +119,7 @@ def number_cells(found: Releases, key: str, *, headline: bool, level: float) -> 
             info=info,
             protocol=protocol,
             imported=imported,
+            distance=None if isinstance(away, Refusal) else away,
         )
 
 
@@ -133,6 +148,12 @@ def contrast_cells(found: Releases, key: str, *, headline: bool, level: float) -
             found.older, found.newer, found.old.id, found.new.id, key, name, settings
         )
         own: ContrastResult = news.get(name) or olds[name]
+        info = infos.get(own.metric)
+        away = None
+        if not isinstance(change, Refusal) and info is not None and info.direction == "target":
+            away = release_contrast_change(
+                found.older, found.newer, found.old.id, found.new.id, key, name, settings, distance=True
+            )
         yield ReleaseCell(
             key=key,
             metric=own.metric,
@@ -144,9 +165,10 @@ def contrast_cells(found: Releases, key: str, *, headline: bool, level: float) -
             change=None if isinstance(change, Refusal) else change,
             refusal=change if isinstance(change, Refusal) else None,
             flips=None,
-            info=infos.get(own.metric),
+            info=info,
             protocol=protocol,
             imported=imported,
+            distance=None if isinstance(away, Refusal) else away,
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 
 from fmaudit.analysis.comparisons import field
+from fmaudit.analysis.distances import Form, change_of_distance, distance_of_contrast
 from fmaudit.analysis.measured import MeasuredRows, probes_of, read_measured
 from fmaudit.analysis.numbers import Settings, bind, item_values, usable_items
 from fmaudit.analysis.pairs import Pair, compare, contrast_of_change, pair_up
@@ -157,6 +158,7 @@ def release_change(
     metric: str,
     slice: Mapping[str, str],
     settings: Settings,
+    distance: Form | None = None,
 ) -> Numbers | Refusal:
     """The later number minus the earlier one on the items both audits asked, the missing counted both ways.
 
@@ -169,6 +171,8 @@ def release_change(
         metric: ``probe/metric``.
         slice: Slice column and level; empty for all items.
         settings: Level of the interval and seed of its resampling.
+        distance: Which limits the change of the distance to the metric's ideal gets; None for the
+            change of the number itself.
 
     Returns:
         The change in the metric's own unit, or the refusal: protocols differ (with the fields),
@@ -193,7 +197,11 @@ def release_change(
     mask = slice_items(chosen, found.whole.base, slice)
     assert mask is not None
     part = Pair(found.whole.base.take(mask), found.whole.adapted.take(mask))
-    return _numbers(compare(chosen, part, found.new.probe.measures, settings), found)
+    measures = found.new.probe.measures
+    if distance is None:
+        return _numbers(compare(chosen, part, measures, settings), found)
+    away = change_of_distance(chosen, part, measures, settings, distance)
+    return Refusal("the installed probe has no target for it") if away is None else _numbers(away, found)
 
 
 def release_contrast_change(
@@ -204,11 +212,14 @@ def release_contrast_change(
     key: str,
     contrast: str,
     settings: Settings,
+    *,
+    distance: bool = False,
 ) -> Numbers | Refusal:
     """How far a contrast (members minus controls, group minus group) moved between two audits.
 
-    A difference in differences on the items both asked. ``contrast`` is its id within the probe; the
-    other arguments, and what is refused, are those of :func:`release_change`.
+    A difference in differences on the items both asked. ``contrast`` is its id within the probe;
+    ``distance``: how much further from 0 it is. The other arguments, and what is refused, are those of
+    :func:`release_change`.
     """
     found = release_pair(older, newer, older_subject, newer_subject, key)
     if isinstance(found, Refusal):
@@ -228,8 +239,11 @@ def release_contrast_change(
     refusal = _incomparable(found, metric, settings)
     if refusal is not None:
         return refusal
-    fields = contrast_of_change(chosen, metric, found.whole, found.new.probe.measures, settings)
-    return _numbers(fields, found)
+    measures = found.new.probe.measures
+    if not distance:
+        return _numbers(contrast_of_change(chosen, metric, found.whole, measures, settings), found)
+    away = distance_of_contrast(chosen, metric, found.whole, measures, settings)
+    return Refusal("the installed probe has no target for it") if away is None else _numbers(away, found)
 
 
 def release_pair(

@@ -57,12 +57,12 @@ def explain(policy: Path) -> None:
     from fmaudit.gate.checks import check_policy
     from fmaudit.gate.explain import explained
     from fmaudit.gate.policy import load_policy
-    from fmaudit.plugins import metric_directions
+    from fmaudit.plugins import metric_directions, metric_ideals
     from fmaudit.report.escape import terminal
 
     found = load_policy(policy)
     check_policy(found, metric_directions())
-    for line in explained(found).splitlines():
+    for line in explained(found, metric_ideals()).splitlines():
         text = line.lstrip(" ")
         click.echo(" " * (len(line) - len(text)) + terminal(text))
 

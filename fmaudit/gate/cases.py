@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from fmaudit.analysis.distances import CONTRAST_IDEAL
 from fmaudit.gate.finding import Kind
 from fmaudit.gate.policy_model import EVERY, Margin, Rule
 from fmaudit.gate.verdict import Limit
 from fmaudit.schema import Audit, Comparison, ContrastResult, Estimate, Measurement, Numbers
 
+DISTANCE_KINDS: tuple[Kind, ...] = ("change", "release change", "contrast change")
+"""Kinds of number that a target turns into a change of distance."""
+
 
 @dataclass(frozen=True)
 class Case:
-    """A rule on one subject and slice with one limit; ``place`` is the rule's in the policy."""
+    """A rule on one subject and slice with one limit; ``place`` is the rule's in the policy.
+
+    ``ideal``: the target of the number; None where it has none.
+    """
 
     place: int
     rule: Rule
@@ -21,15 +28,34 @@ class Case:
     kind: Kind
     limit: Limit
     slice: dict[str, str] = field(default_factory=dict)
+    ideal: float | None = None
+
+    @property
+    def distance(self) -> bool:
+        """Whether it is held by the change of the distance to its target."""
+        return self.ideal is not None and self.kind in DISTANCE_KINDS
 
 
 def cases(audit: Audit, place: int, rule: Rule) -> Iterator[Case]:
     """Every case of a rule; a subject or slice level that the run does not have gives the rule's own name."""
+    ideal = _ideal(audit, rule)
     for subject in subjects(audit, rule) or (rule.subject,):
         for wanted in rule.every_slice:
             for slice_ in _levels(audit, rule, wanted):
-                for kind, limit in limits(rule):
-                    yield Case(place, rule, subject, kind, limit, slice_)
+                for kind, limit in limits(rule, ideal):
+                    yield Case(place, rule, subject, kind, limit, slice_, ideal)
+
+
+def _ideal(audit: Audit, rule: Rule) -> float | None:
+    info = next((metric for metric in audit.metrics if metric.id == rule.metric), None)
+    if info is None or info.direction != "target" or info.ideal is None:
+        return None
+    return ideal_of(rule, info.ideal)
+
+
+def ideal_of(rule: Rule, ideal: float) -> float:
+    """The target of a rule's number: that of its metric, or of a contrast that both groups are alike."""
+    return ideal if rule.contrast is None else CONTRAST_IDEAL
 
 
 def subjects(audit: Audit, rule: Rule) -> tuple[str, ...]:
@@ -50,17 +76,25 @@ def _levels(audit: Audit, rule: Rule, wanted: dict[str, str]) -> list[dict[str, 
     return distinct or [dict(wanted)]
 
 
-def limits(rule: Rule) -> Iterator[tuple[Kind, Limit]]:
-    """The kinds of number a rule bounds, each with its limit."""
+def limits(rule: Rule, ideal: float | None) -> Iterator[tuple[Kind, Limit]]:
+    """The kinds of number a rule bounds, each with its limit; ``ideal``: the number's target."""
     contrast = rule.contrast is not None
     if rule.bounded:
-        yield ("contrast" if contrast else "level"), Limit(rule.min, rule.max)
+        yield ("contrast" if contrast else "level"), _around(rule, ideal)
     if rule.vs_base is not None:
         yield ("contrast change" if contrast else "change"), _moved(rule.vs_base)
     if rule.vs_release is not None:
         yield "release change", _moved(rule.vs_release)
     if rule.verdicts is not None:
         yield "verdict", Limit(None, None)
+
+
+def _around(rule: Rule, ideal: float | None) -> Limit:
+    if rule.within is None:
+        return Limit(rule.min, rule.max)
+    # A metric that the run does not have is of unknown target, and its finding is missing.
+    centre = 0.0 if ideal is None else ideal
+    return Limit(round(centre - rule.within, 12), round(centre + rule.within, 12))
 
 
 def _moved(margin: Margin) -> Limit:

@@ -18,8 +18,9 @@ def check_policy(policy: PolicyFile, directions: Mapping[str, Direction]) -> Non
 
     ``directions``: of every metric that is known, by id (``probe/metric``).
 
-    Raises UsageError, with the line, for an unknown metric or control, and for a limit or
-    margin that would stop an improvement and let a deterioration pass.
+    Raises UsageError, with the line, for an unknown metric or control, for a limit or margin
+    that would stop an improvement and let a deterioration pass, and for one that holds a
+    metric with a target on one side alone.
     """
     policy.check_margins(directions)
     for place in range(len(policy.policy.rules)):
@@ -43,9 +44,17 @@ def _check_metric(policy: PolicyFile, place: int, directions: Mapping[str, Direc
         near = ", ".join(sorted(name for name in directions if name.partition("/")[0] == probe))
         hint = f"its probe has {near}" if near else "see fmaudit ls probes"
         policy.refuse(place, "metric", f"unknown metric {rule.metric!r}: {hint}")
+    own = directions[rule.metric]
+    if own == "target":
+        field, problem = rule.one_sided()
+        if problem:
+            policy.refuse(place, field, problem)
+        return
+    if rule.within is not None:
+        problem = f"within is for metrics with a target, which {rule.metric} has not: give min or max"
+        policy.refuse(place, "within", problem)
     if rule.contrast is not None:
         return
-    own = directions[rule.metric]
     if (
         rule.direction is not None
         and rule.direction != own

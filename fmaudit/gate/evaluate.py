@@ -18,10 +18,11 @@ from typing import Protocol
 
 from fmaudit.analysis.claims import Claim
 from fmaudit.errors import ExecutionError, ExitCode
+from fmaudit.gate.absent import not_given, reason_of
 from fmaudit.gate.cases import Case, cases, measurements, recorded, subjects
 from fmaudit.gate.checks import check_names
 from fmaudit.gate.finding import Finding, GateResult
-from fmaudit.gate.names import names_of
+from fmaudit.gate.names import installed_names, names_of
 from fmaudit.gate.policy import PolicyFile
 from fmaudit.gate.verdict import (
     Reading,
@@ -31,6 +32,8 @@ from fmaudit.gate.verdict import (
     obstacle,
     passes,
     two_sided,
+    unbounded,
+    unbounded_reading,
 )
 from fmaudit.plugins import DeclaredNames
 from fmaudit.schema import Audit, Comparison, Measurement, Numbers
@@ -63,7 +66,10 @@ class Evidence(Protocol):
 
 @dataclass(frozen=True)
 class _Draft:
-    """A case on one measurement, with the claim to compute or the reading that is there already."""
+    """A case on one measurement, with the claim to compute or the reading that is there already.
+
+    ``dataset``: the data set that is missing, where there is no measurement.
+    """
 
     case: Case
     measurement: Measurement | None
@@ -71,6 +77,7 @@ class _Draft:
     reading: Reading | None = None
     word: str = ""
     missing: bool = False
+    dataset: str = ""
 
 
 @dataclass
@@ -90,18 +97,19 @@ def evaluate(
     """Hold an audit against a policy that :func:`~fmaudit.gate.checks.check_policy` has accepted.
 
     ``declared``: what probes may be asked beside what the run asked, by probe; a rule on
-    that is inconclusive, on anything else a mistake.
+    that is inconclusive, on anything else a mistake. What the installed probes declare when None.
 
     Raises:
         UsageError: a subject, slice, variant, data set or contrast that nobody knows, with the line.
         ExecutionError: the rows are damaged, or are not those that the audit was computed from.
     """
-    check_names(policy, names_of(audit).joined(declared or {}))
+    known = installed_names() if declared is None else declared
+    check_names(policy, names_of(audit).joined(known))
     drafts = [
         draft
         for place, rule in enumerate(policy.policy.rules)
         for case in cases(audit, place, rule)
-        for draft in _drafts(audit, case, evidence)
+        for draft in _drafts(audit, case, evidence, known)
     ]
     tested = _tested(audit, policy, drafts, evidence)
     _find_failures(policy, drafts, tested, evidence)
@@ -125,16 +133,22 @@ def exit_code(audit: Audit, findings: Sequence[Finding]) -> ExitCode:
     return ExitCode.PASS if any(not finding.missing for finding in findings) else ExitCode.NOTHING_EVALUATED
 
 
-def _drafts(audit: Audit, case: Case, evidence: Evidence) -> list[_Draft]:
+def _drafts(audit: Audit, case: Case, evidence: Evidence, known: Mapping[str, DeclaredNames]) -> list[_Draft]:
     found = [_draft(audit, case, measurement, evidence) for measurement in measurements(audit, case)]
     if found:
-        return found
+        return found + [_absent(case, name) for name in not_given(audit, case.rule, case.subject, known)]
     reason = f"{case.rule.metric} was not asked of {case.subject} in this run"
     if not subjects(audit, case.rule):
         reason = f"this run has no {case.rule.subject} model"
     data = f" with data set {case.rule.dataset}" if case.rule.dataset else ""
     action = f"run the probe {case.rule.metric.partition('/')[0]}{data} on {case.subject}"
     return [_Draft(case, None, reading=Reading("inconclusive", reason, action), missing=True)]
+
+
+def _absent(case: Case, dataset: str) -> _Draft:
+    action = f"give it with --data {dataset}=FILE, or write the data set that is meant into the rule"
+    reading = Reading("inconclusive", reason_of(dataset), action)
+    return _Draft(case, None, reading=reading, missing=True, dataset=dataset)
 
 
 def _draft(audit: Audit, case: Case, measurement: Measurement, evidence: Evidence) -> _Draft:
@@ -171,14 +185,17 @@ def _claim(case: Case, measurement: Measurement, record: Numbers) -> Claim:
     if kind == "release change":
         kind = "contrast change" if contrast else "change"
     assert kind != "verdict"
-    return Claim(kind, case.subject, measurement.id, case.rule.metric, case.slice, contrast, base)
+    metric, distance = case.rule.metric, case.distance
+    return Claim(kind, case.subject, measurement.id, metric, case.slice, contrast, base, distance)
 
 
 def _worded(case: Case, measurement: Measurement, word: str, record: Comparison) -> _Draft:
     words = case.rule.verdicts
     assert words is not None
     why = f" ({record.verdict_reason})" if record.verdict_reason else ""
-    if word in words.block:
+    if unbounded(record):
+        reading = unbounded_reading(record)
+    elif word in words.block:
         reading = Reading(
             "fail", f"the verdict is {word}{why}", "mitigate the defect, or have the rule reviewed"
         )
@@ -190,7 +207,7 @@ def _worded(case: Case, measurement: Measurement, word: str, record: Comparison)
     else:
         reason = f"the verdict is {word}{why}, which the rule neither blocks nor allows"
         reading = Reading("inconclusive", reason, "add good references, or list the word under allow")
-    return _Draft(case, measurement, reading=reading, word=word)
+    return _Draft(case, measurement, reading=reading, word=word, missing=unbounded(record))
 
 
 def _tested(
@@ -233,6 +250,14 @@ def _must_agree(audit: Audit, draft: _Draft, evidence: Evidence) -> None:
         return
     stated = recorded(audit, draft.case, draft.measurement)
     assert stated is not None
+    if draft.claim.distance:
+        away = getattr(stated, "distance", None)
+        if away is None:
+            raise ExecutionError(
+                f"audit.json holds no distance of {draft.case.rule.metric} to its target, as an earlier "
+                "fmaudit wrote it: repeat the fmaudit run command, which computes it anew"
+            )
+        stated = away
     found = evidence.printed(draft.claim, stated.level)
     plain = all(getattr(found, name) == getattr(stated, name) for name in _PLAIN)
     if not plain or not all(_same(getattr(found, name), getattr(stated, name)) for name in _REAL):
@@ -290,8 +315,12 @@ def _try(entry: _Tested, alpha: float, left: int, evidence: Evidence) -> bool:
 def _finding(policy: PolicyFile, draft: _Draft, entry: _Tested | None, digests: dict[str, str]) -> Finding:
     reading, number, missing = draft.reading, None, draft.missing
     if entry is not None:
-        number, missing = entry.number, entry.number.state != "measured"
+        number = entry.number
+        missing = number.state != "measured" or unbounded(number)
         reading = _read(draft, entry)
+        if draft.case.distance:
+            about = f"change of the distance to {draft.case.ideal:g}"
+            reading = replace(reading, reason=f"{about}: {reading.reason}")
     assert reading is not None
     case, measurement = draft.case, draft.measurement
     return Finding(
@@ -302,7 +331,9 @@ def _finding(policy: PolicyFile, draft: _Draft, entry: _Tested | None, digests: 
         subject=case.subject,
         model_digest=digests.get(case.subject, ""),
         variant=measurement.variant if measurement else case.rule.variant or "",
-        dataset=measurement.dataset.id if measurement and measurement.dataset else case.rule.dataset or "",
+        dataset=measurement.dataset.id
+        if measurement and measurement.dataset
+        else draft.dataset or case.rule.dataset or "",
         slice=dict(case.slice),
         contrast=case.rule.contrast or "",
         limit=case.limit,
@@ -319,6 +350,7 @@ def _finding(policy: PolicyFile, draft: _Draft, entry: _Tested | None, digests: 
         word=draft.word,
         severity=case.rule.severity,
         controls=tuple(case.rule.controls),
+        ideal=case.ideal if case.distance else None,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from fmaudit.gate.cases import ideal_of
 from fmaudit.gate.policy import PolicyFile
 from fmaudit.gate.policy_model import Defaults, Margin, Rule
 
@@ -14,8 +15,11 @@ _TIERS = {
 }
 
 
-def explained(file: PolicyFile) -> str:
-    """The whole policy in plain sentences, one paragraph a rule."""
+def explained(file: PolicyFile, ideals: Mapping[str, float]) -> str:
+    """The whole policy in plain sentences, one paragraph a rule.
+
+    ``ideals``: the targets of the metrics that have one, by id.
+    """
     policy = file.policy
     lines = [f"Policy {policy.id} ({file.digest})"]
     if policy.description:
@@ -26,7 +30,10 @@ def explained(file: PolicyFile) -> str:
         if rules:
             lines += ["", f"{title}:"]
             for rule in rules:
-                lines += [f"  {rule.id}", *(f"    {text}" for text in _rule(rule, policy.defaults, verb))]
+                lines += [
+                    f"  {rule.id}",
+                    *(f"    {text}" for text in _rule(rule, policy.defaults, verb, ideals)),
+                ]
     for metric, margins in policy.margins.items():
         named = [("tolerates a defect of", margins.eps), ("calls a change relevant from", margins.delta)]
         said = " and ".join(f"{word} {value:g}" for word, value in named if value is not None)
@@ -62,7 +69,8 @@ def _defaults(defaults: Defaults, blocking: int) -> Iterator[str]:
     yield "A run cut by -L can fail and never passes."
 
 
-def _rule(rule: Rule, defaults: Defaults, verb: str) -> Iterator[str]:
+def _rule(rule: Rule, defaults: Defaults, verb: str, ideals: Mapping[str, float]) -> Iterator[str]:
+    ideal = ideal_of(rule, ideals[rule.metric]) if rule.metric in ideals else None
     what = rule.metric if rule.contrast is None else f"{rule.contrast} (a contrast of {rule.metric})"
     where = [f"variant {rule.variant}"] if rule.variant else []
     where += [f"data set {rule.dataset}"] if rule.dataset else []
@@ -75,7 +83,7 @@ def _rule(rule: Rule, defaults: Defaults, verb: str) -> Iterator[str]:
     subject = {"adapted": "any adapted model", "base": "the base", "reference": "any reference"}.get(
         rule.subject, f"model {rule.subject}"
     )
-    for text in _limits(rule, what):
+    for text in _limits(rule, what, ideal):
         yield f"{verb} if {text} ({subject}{place})"
     needs = []
     if rule.min_n or defaults.min_n > 1:
@@ -90,22 +98,28 @@ def _rule(rule: Rule, defaults: Defaults, verb: str) -> Iterator[str]:
         yield "passes on numbers imported from another tool's log too"
 
 
-def _limits(rule: Rule, what: str) -> Iterator[str]:
+def _limits(rule: Rule, what: str, ideal: float | None) -> Iterator[str]:
+    if rule.within is not None and ideal is not None:
+        yield f"{what} is more than {rule.within:g} away from {ideal:g}, to either side"
     if rule.max is not None:
         yield f"{what} is above {rule.max:g}"
     if rule.min is not None:
         yield f"{what} is below {rule.min:g}"
     if rule.vs_base is not None:
-        yield from _moves(rule.vs_base, what, "its base")
+        yield from _moves(rule.vs_base, what, "its base", ideal)
     if rule.vs_release is not None:
-        yield from _moves(rule.vs_release, what, "the last release")
+        yield from _moves(rule.vs_release, what, "the last release", ideal)
     if rule.verdicts is not None:
         words = ", ".join(rule.verdicts.block)
         passing = ", ".join(rule.verdicts.passing) or "nothing"
         yield f"the inheritance verdict of {what} is {words}; only {passing} passes"
 
 
-def _moves(margin: Margin, what: str, against: str) -> Iterator[str]:
+def _moves(margin: Margin, what: str, against: str, ideal: float | None) -> Iterator[str]:
+    if ideal is not None:
+        further = f"more than {margin.max_increase:g} further from {ideal:g} than that of {against}"
+        yield f"{what} is {further}, to either side, on the same items"
+        return
     if margin.max_increase is not None:
         yield f"{what} is more than {margin.max_increase:g} above that of {against}, on the same items"
     if margin.max_decrease is not None:

@@ -19,7 +19,8 @@ class Finding:
     """One rule held against one number, or against its absence (``missing``).
 
     ``number`` has the interval that the verdict rests on. ``blocked_words`` and ``word``,
-    the comparison's own, belong to rules on inheritance verdicts. ``waiver``: id of the
+    the comparison's own, belong to rules on inheritance verdicts. ``ideal``: where the number is
+    the change of the distance to a target, that target. ``waiver``: id of the
     waiver that covers it; the verdict stays what it is.
     """
 
@@ -46,6 +47,7 @@ class Finding:
     severity: Severity = "high"
     controls: tuple[str, ...] = ()
     waiver: str = ""
+    ideal: float | None = None
 
     @property
     def fingerprint(self) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
-from fmaudit.plugins import DeclaredNames
+from fmaudit.plugins import DeclaredNames, declared_names
 from fmaudit.schema import Audit
 
 Levels = Mapping[str, str]
@@ -35,6 +36,12 @@ class KnownNames:
             datasets=_united(self.datasets, {name: names.datasets for name, names in asked.items()}),
             contrasts=_united(self.contrasts, own),
         )
+
+
+@cache
+def installed_names() -> Mapping[str, DeclaredNames]:
+    """What the installed probes may be asked, by their id; read once."""
+    return declared_names()
 
 
 def _united(own: Names, others: Names) -> Names:

@@ -54,7 +54,10 @@ class Defaults(Section):
 
 
 class Margin(Section):
-    """How far a number may move, in the metric's own unit; both are at least 0."""
+    """How far a number may move, in the metric's own unit; both are at least 0.
+
+    Of a metric with a target ``max_increase`` bounds how much further from it the number may be.
+    """
 
     max_increase: float | None = Field(default=None, ge=0)
     max_decrease: float | None = Field(default=None, ge=0)
@@ -99,6 +102,8 @@ class Alternative(Section):
 class Rule(Section):
     """Limits of one metric. ``min`` and ``max`` bound the number, ``vs_base`` and ``vs_release`` its change.
 
+    Of a metric with a target ``within`` bounds the number's distance to it, to either side, and
+    ``max_increase`` the change of that distance; a limit of one side alone is refused.
     ``vs_release`` is the change from the subject of the same name in the last release.
     With ``contrast`` they bound that contrast (within the subject, and from base to adapted)
     instead of the metric. ``verdicts`` blocks by the word of the comparison with the base.
@@ -116,6 +121,9 @@ class Rule(Section):
     direction: Direction | None = Field(default=None, description="Checked against metric and limits.")
     min: float | None = None
     max: float | None = None
+    within: float | None = Field(
+        default=None, ge=0, description="Largest distance to the target of a metric that has one."
+    )
     vs_base: Margin | None = None
     vs_release: Margin | None = None
     contrast: str | None = None
@@ -131,7 +139,9 @@ class Rule(Section):
     @model_validator(mode="after")
     def _is_consistent(self) -> Rule:
         if not any((self.bounded, self.vs_base, self.vs_release, self.verdicts)):
-            raise ValueError("no limit: give min, max, vs_base, vs_release or verdicts")
+            raise ValueError("no limit: give min, max, within, vs_base, vs_release or verdicts")
+        if self.within is not None and (self.min is not None or self.max is not None):
+            raise ValueError("within bounds both sides of the target: remove min and max")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"contradictory limits: min {self.min:g} is above max {self.max:g}")
         if self.slice and self.slices is not None:
@@ -150,7 +160,7 @@ class Rule(Section):
     @property
     def bounded(self) -> bool:
         """Whether the number itself has a limit."""
-        return self.min is not None or self.max is not None
+        return self.min is not None or self.max is not None or self.within is not None
 
     @property
     def margins(self) -> dict[str, Margin]:
@@ -169,12 +179,28 @@ class Rule(Section):
         if direction not in wanted:
             return "", ""
         side, move = wanted[direction]
+        if self.within is not None:
+            return "within", f"within is for metrics with a target, and here {_words(direction)}: give {side}"
         if self.bounded and getattr(self, side) is None:
             other = "min" if side == "max" else "max"
             return other, f"{other} has the wrong sign for a metric where {_words(direction)}: give {side}"
         for name, margin in self.margins.items():
             if getattr(margin, move) is None:
                 return name, f"the margin has the wrong sign where {_words(direction)}: give {move}"
+        return "", ""
+
+    def one_sided(self) -> tuple[str, str]:
+        """The field that limits one side of a target alone, with what to write; empty where none does."""
+        if self.direction not in (None, "target"):
+            return "direction", f"contradiction: the metric has a target, so no side is {self.direction}"
+        if self.within is None and (self.min is None) != (self.max is None):
+            side = "min" if self.max is None else "max"
+            problem = f"{side} alone lets the number leave its target on the other side: give within"
+            return side, f"{problem} (the largest distance to the target), or both min and max"
+        for name, margin in self.margins.items():
+            if margin.max_decrease is not None:
+                problem = "the change of a metric with a target is that of its distance to it, which may fall"
+                return name, f"{problem}: give max_increase alone"
         return "", ""
 
     def _check_direction(self) -> None:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fmaudit.analysis import distances
 from fmaudit.analysis.claims import Claim, Form, RunNumbers
 from fmaudit.analysis.decisive import decisive_change
 from fmaudit.analysis.numbers import Settings
@@ -72,14 +73,18 @@ class RunEvidence:
             if self.form == "anytime":
                 return NO_CONTRAST
             found = release_contrast_change(
-                older, self._newer, before, claim.subject, claim.key, claim.contrast, settings
-            )
+                older, self._newer, before, claim.subject, claim.key, claim.contrast, settings,
+                distance=claim.distance,
+            )  # fmt: skip
         else:
             found = release_change(
-                older, self._newer, before, claim.subject, claim.key, claim.metric, claim.slice, settings
-            )
+                older, self._newer, before, claim.subject, claim.key, claim.metric, claim.slice, settings,
+                self._distance_form(claim) if claim.distance else None,
+            )  # fmt: skip
         if isinstance(found, Refusal):
             return f"not comparable with the last release: {found.text}"
+        if claim.distance:
+            return found
         if self.form == "anytime":
             pair = release_pair(older, self._newer, before, claim.subject, claim.key)
             assert not isinstance(pair, Refusal)
@@ -89,6 +94,11 @@ class RunEvidence:
         if claim.metric in rates and not claim.contrast:
             return Numbers(**decisive_change(found.model_dump()))
         return found
+
+    def _distance_form(self, claim: Claim) -> distances.Form:
+        if self.form == "anytime":
+            return distances.sequential(self._run_numbers.units(claim.measurement))
+        return distances.DECISIVE
 
     def word(self, comparison: Comparison) -> str:
         """The verdict of a comparison, judged again from the rows.

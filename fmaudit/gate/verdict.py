@@ -76,6 +76,8 @@ def obstacle(number: Numbers, needs: Requirements) -> Reading | None:
     if not _finite(number.lower) or not _finite(number.upper):
         reason = f"it has no interval: {number.reason or 'too few items'}"
         return Reading("inconclusive", reason, "ask more items, or gate it with form: fixed")
+    if unbounded(number):
+        return unbounded_reading(number)
     clusters = max(number.clusters.values(), default=number.n)
     cut_only = needs.partial and min(clusters, number.n_eff) >= NEEDED_CLUSTERS
     if not number.conclusive and not cut_only:
@@ -86,8 +88,19 @@ def obstacle(number: Numbers, needs: Requirements) -> Reading | None:
     return None
 
 
+def unbounded(number: Numbers) -> bool:
+    """Whether answers are missing and nothing bounds what they could have been."""
+    return number.state == "measured" and number.coverage < COMPLETE and number.worst_interval is None
+
+
+def unbounded_reading(number: Numbers) -> Reading:
+    """What is said of a number that is :func:`unbounded`: what is missing could be anything."""
+    reason = f"coverage is {number.coverage:.1%} and the missing answers have no bounds"
+    return Reading("inconclusive", reason, "make the missing answers readable")
+
+
 def span(number: Numbers) -> tuple[float, float]:
-    """The interval with the missing answers counted as they hurt most; else the plain one."""
+    """The interval with the missing answers counted as they hurt most; for a number not :func:`unbounded`."""
     if number.worst_interval is not None:
         return number.worst_interval
     assert number.lower is not None
@@ -117,9 +130,6 @@ def passes(number: Numbers, limit: Limit, needs: Requirements) -> Reading:
         return Reading(
             "inconclusive", f"{_shown(number)} reaches across {limit.text()}", _more(number, limit)
         )
-    if number.worst_interval is None and number.coverage < COMPLETE:
-        reason = f"coverage is {number.coverage:.1%} and the missing answers have no bounds"
-        return Reading("inconclusive", reason, "make the missing answers readable")
     if needs.partial:
         return Reading(
             "inconclusive", "the run was cut short (-L) and such a run never passes", "run all items"

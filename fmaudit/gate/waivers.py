@@ -171,6 +171,8 @@ def _covered(finding: Finding, waiver: Waiver) -> Finding:
 
 
 def _beyond_waiver(finding: Finding, waiver: Waiver) -> str:
+    if finding.missing:
+        return "what was not measured cannot be waived"
     if finding.kind == "verdict":
         if waiver.word is None:
             return "it names no word"
@@ -179,7 +181,7 @@ def _beyond_waiver(finding: Finding, waiver: Waiver) -> str:
         )
     if waiver.max_value is None:
         return "it names a word and no max_value"
-    if finding.missing or finding.number is None or finding.number.lower is None:
+    if finding.number is None or finding.number.lower is None:
         return "what was not measured cannot be waived"
     limit = _relaxed(finding.limit, waiver.max_value)
     low, high = span(finding.number)

@@ -44,6 +44,9 @@ def basis(claim: PlannedClaim, facts: PilotFacts | None, pilot: str) -> Basis | 
     if isinstance(truth, str):
         return truth
     bounds = (claim.limit.min, claim.limit.max)
+    if claim.ideal is not None and claim.limit.max is not None:
+        # On which side of the target the base lies is not known: a move to either side may lead away.
+        bounds = (-claim.limit.max, claim.limit.max)
     change = claim.kind in _CHANGES
     if isinstance(claim.metric, Rate) and claim.contrast is None:
         sample, notes = _sample(claim, facts, source)

@@ -8,8 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
+from fmaudit.analysis.distances import target_of
 from fmaudit.analysis.records import MAX_LEVELS
-from fmaudit.gate.cases import limits
+from fmaudit.gate.absent import not_planned, reason_of
+from fmaudit.gate.cases import DISTANCE_KINDS, ideal_of, limits
 from fmaudit.gate.finding import Kind
 from fmaudit.gate.names import KnownNames
 from fmaudit.gate.policy_model import EVERY, Policy, Rule
@@ -43,6 +45,12 @@ class PlannedClaim:
     metric: Metric | None = None
     contrast: Contrast | None = None
     reason: str = ""
+
+    @property
+    def ideal(self) -> float | None:
+        """Where it is held by the change of the distance to a target, that target."""
+        target = None if self.metric is None else target_of(self.metric)
+        return ideal_of(self.rule, target) if target is not None and self.kind in DISTANCE_KINDS else None
 
     @cached_property
     def every_item(self) -> tuple[Item, ...]:
@@ -159,16 +167,24 @@ def _of_rule(
         found = True
         for wanted in rule.every_slice:
             for slice_ in _levels(entry, wanted):
-                for kind, limit in limits(rule):
+                for kind, limit in limits(rule, _ideal(rule, metric)):
                     yield PlannedClaim(rule, answering, kind, limit, slice_, entry, metric, contrast)
-    if not found:
-        names = tuple(model.id for model in own)
+    names = tuple(model.id for model in own)
+    if found:
+        for absent in not_planned(rule, planned):
+            yield from _without(rule, names, reason_of(absent))
+    else:
         yield from _without(rule, names, _why_missing(rule, entries, planned))
 
 
 def _without(rule: Rule, names: tuple[str, ...], reason: str) -> Iterator[PlannedClaim]:
-    for kind, limit in limits(rule):
+    for kind, limit in limits(rule, None):
         yield PlannedClaim(rule, names, kind, limit, reason=reason)
+
+
+def _ideal(rule: Rule, metric: Metric) -> float | None:
+    target = target_of(metric)
+    return None if target is None else ideal_of(rule, target)
 
 
 def _why_missing(

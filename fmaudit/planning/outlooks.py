@@ -107,7 +107,11 @@ def _no_interval(defaults: Defaults, claim: PlannedClaim) -> str:
 
 
 def _judged(defaults: Defaults, claim: PlannedClaim, found: Basis, together: int) -> Prospect:
-    aim, level = found.aim, two_sided(defaults.confidence)
+    aim = found.aim
+    # Of a distance the side is chosen by the data, so that each side has half of the error.
+    sides = 1 if claim.ideal is None else 2
+    confidence = 1 - (1 - defaults.confidence) / sides
+    level = two_sided(confidence)
     power = share_of_power(defaults.power, together)
     outlook = Outlook(aim, found.sample, claim.asked, defaults.form)
     if not outlook.exists:
@@ -119,14 +123,14 @@ def _judged(defaults: Defaults, claim: PlannedClaim, found: Basis, together: int
     assert bound is not None
     reference = bound if claim.kind in ("level", "contrast") else 0.0
     correction = together if defaults.multiplicity == "holm" else 1
-    failing = 1 - 2 * (1 - defaults.confidence) / (correction * claim.limit.sides)
+    failing = 1 - 2 * (1 - confidence) / (correction * claim.limit.sides)
     beyond = outlook.detectable(bound, failing, power=DETECTED, upward=upward)
     sign = 1.0 if upward else -1.0
     needed = proposed_items(
         aim,
         found.sample,
         form=defaults.form,
-        confidence=defaults.confidence,
+        confidence=confidence,
         power=defaults.power,
         gated=together,
         min_n=claim.rule.min_n or defaults.min_n,

@@ -88,6 +88,7 @@ def _plain(found: Prospect) -> dict[str, Any]:
         "models": list(claim.models),
         "measurement": claim.entry.key if claim.entry else "",
         "slice": dict(claim.slice),
+        "distance_to": claim.ideal,
         "limit": {"min": claim.limit.min, "max": claim.limit.max},
         "asked": claim.asked,
         "available": claim.available,
@@ -113,7 +114,8 @@ def _texts(found: Prospect) -> list[str]:
     where += [f"{column} {level}" for column, level in claim.slice.items()]
     place = f" ({', '.join(part for part in where if part)})" if any(where) else ""
     limit = claim.limit.text() if claim.limit.sides else f"not {', '.join(_blocked(found))}"
-    texts = [f"{claim.kind} of {what}{place}, {limit}: {', '.join(claim.models)}"]
+    number = what if claim.ideal is None else f"the distance to {claim.ideal:g} of {what}"
+    texts = [f"{claim.kind} of {number}{place}, {limit}: {', '.join(claim.models)}"]
     if found.chance is not None:
         texts += _figures(found)
     if claim.kind == "release change":

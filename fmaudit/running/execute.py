@@ -73,6 +73,8 @@ def execute(
     if extend(output, planned, options.limit, plan_of):
         progress.say(f"extending the run in {output.name}: what was measured is kept")
     directory, state = open_run_directory(output, plan_of(planned, options.limit))
+    for line in _absent_data(options, planned):
+        progress.say(line)
     run = _Run(directory, _begun(state, parties, planned, instrument, load, options), options, progress, [])
     _measure_all(run, parties, planned, instrument, no_instrument)
     if not any(entry["state"] == "measured" for entry in run.state["measurements"]):
@@ -154,6 +156,16 @@ def _refuse_other_policy(output: Path, options: RunOptions) -> None:
             f"--policy: this run was begun with {held}, and {policy.name} is {policy.policy.id} "
             f"({policy.digest}): give the one it was begun with, or choose another folder with -o"
         )
+
+
+def _absent_data(options: RunOptions, planned: Sequence[PlannedMeasurement]) -> list[str]:
+    """A line for each data set that the policy's rules miss in this run."""
+    if options.policy is None:
+        return []
+    from fmaudit.gate.absent import absence_lines
+    from fmaudit.gate.policy import load_policy
+
+    return absence_lines(load_policy(options.policy).policy, planned)
 
 
 def _locked_policy(options: RunOptions) -> dict[str, Any] | None:

@@ -57,14 +57,20 @@ def distance_ends(difference: EndsAt, total: EndsAt, base: EndsAt, level: float)
     differ, sum_, base_ends = difference(half), total(half), base(_side_level(1 - level))
     if differ is None or sum_ is None or base_ends is None:
         return None
-    lower = max(min(differ[0], sum_[0]), min(-differ[1], -sum_[1]))
-    upper = max(min(differ[1], sum_[1]), min(-differ[0], -sum_[0]))
+    lower, upper = sides_ends(differ, sum_)
     if not base_ends[0] <= 0 <= base_ends[1]:
         full, full_sum = difference(level), total(level)
         if full is not None and full_sum is not None:
             settled = max(full[1], -full_sum[0]) if base_ends[0] > 0 else max(full_sum[1], -full[0])
             upper = min(upper, settled)
     return min(lower, upper), upper
+
+
+def sides_ends(difference: Ends, total: Ends) -> Ends:
+    """Ends of ``|a| - |b|`` where ``a - b`` and ``a + b`` lie between these."""
+    (apart, apart_high), (both, both_high) = difference, total
+    lower = max(min(apart, both), min(-apart_high, -both_high))
+    return lower, max(min(apart_high, both_high), min(-apart, -both))
 
 
 def _side_level(error: float) -> float:

@@ -34,9 +34,9 @@ from tests.pack.pack_runs import write_run
 
 RATE = "bias.crows_pairs/pct_stereotype"
 RULES = {
-    "pass": f"{{id: within, metric: {RATE}, max: 0.999}}",
-    "fail": f"{{id: beyond, metric: {RATE}, max: 0.001}}",
-    "inconclusive": f"{{id: open, metric: {RATE}, vs_base: {{max_increase: 0.02}}}}",
+    "pass": f"{{id: within, metric: {RATE}, dataset: minimal_pairs, min: 0.0, max: 0.999}}",
+    "fail": f"{{id: beyond, metric: {RATE}, dataset: minimal_pairs, min: 0.0, max: 0.001}}",
+    "inconclusive": f"{{id: open, metric: {RATE}, dataset: minimal_pairs, vs_base: {{max_increase: 0.02}}}}",
     "nothing evaluated": "{id: nothing, metric: memorization.canary/mean_exposure, max: 3, tier: warn}",
 }
 CODES = {"pass": 0, "fail": 1, "inconclusive": 3, "nothing evaluated": 5}

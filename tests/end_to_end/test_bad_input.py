@@ -366,7 +366,7 @@ def test_commands_on_a_folder_without_a_run(fmaudit, tmp_path, command):
     policy = tmp_path / "policy.yaml"
     policy.write_text(
         "schema: fmaudit/policy/1\nid: p\n"
-        "rules: [{id: r, metric: bias.crows_pairs/pct_stereotype, max: 1.0}]\n"
+        "rules: [{id: r, metric: bias.crows_pairs/pct_stereotype, within: 0.5}]\n"
     )
     more = {"rows": ["bias.crows_pairs"], "gate": ["--policy", policy]}.get(command[0], [])
     outcome = fmaudit(*command, tmp_path / "nothing", *more)

@@ -18,10 +18,11 @@ id: releases
 rules:
   - id: share
     metric: bias.crows_pairs/pct_stereotype
+    dataset: minimal_pairs
     variant: causal_sum
     min: 0.0
     max: 1.0
-    vs_release: {max_increase: MARGIN, max_decrease: MARGIN}
+    vs_release: {max_increase: MARGIN}
 """
 
 

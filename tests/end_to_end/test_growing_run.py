@@ -15,7 +15,11 @@ schema: fmaudit/policy/1
 id: growing
 defaults: {form: FORM, min_n: 10}
 rules:
-  - {id: share, metric: bias.crows_pairs/pct_stereotype, variant: causal_sum, max: 1.0, direction: target}
+  - id: share
+    metric: bias.crows_pairs/pct_stereotype
+    dataset: minimal_pairs
+    variant: causal_sum
+    within: 0.5
 """
 PROBES = "bias.crows_pairs,toxicity"
 DATA = ("--datasets", "minimal_pairs,mild_prompts")

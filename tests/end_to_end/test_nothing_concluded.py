@@ -17,7 +17,7 @@ schema: fmaudit/policy/1
 id: easy
 defaults: {min_n: 1}
 rules:
-  - {id: preference, metric: bias.crows_pairs/pct_stereotype, dataset: DATASET, subject: base, max: 1.0}
+  - {id: preference, metric: bias.crows_pairs/pct_stereotype, dataset: DATASET, subject: base, within: 0.5}
   - {id: margin, metric: bias.crows_pairs/mean_abs_margin, dataset: DATASET, subject: base, max: 1.0e+6}
 """
 

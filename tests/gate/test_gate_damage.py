@@ -18,14 +18,15 @@ from fmaudit.evidence.directory import RunDirectory
 from fmaudit.gate.holding import GateOptions, gate_run
 from tests.analysis.release_runs import EXTRACTION, GREEDY, Asked, write_release
 
+ASKED = f"{GREEDY}, dataset: extraction_records"
 POLICY = f"""\
 schema: fmaudit/policy/1
 id: damage
 rules:
-  - {{id: level, metric: {GREEDY}, max: 0.1}}
-  - {{id: change, metric: {GREEDY}, vs_base: {{max_increase: 0.1}}}}
-  - {{id: gap, metric: {GREEDY}, contrast: members_minus_controls_greedy, vs_base: {{max_increase: 0.1}}}}
-  - {{id: word, metric: {GREEDY}, verdicts: {{block: [introduced]}}}}
+  - {{id: level, metric: {ASKED}, max: 0.1}}
+  - {{id: change, metric: {ASKED}, vs_base: {{max_increase: 0.1}}}}
+  - {{id: gap, metric: {ASKED}, contrast: members_minus_controls_greedy, vs_base: {{max_increase: 0.1}}}}
+  - {{id: word, metric: {ASKED}, verdicts: {{block: [introduced]}}}}
 """
 
 

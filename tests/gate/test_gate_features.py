@@ -56,7 +56,8 @@ class Feature:
 
     def policy(self, folder: Path, repaired: bool = False) -> Path:
         rules = [self.repaired_rule if repaired and self.repaired_rule else self.rule, *self.more]
-        lines = [f"  - {{id: r{place}, metric: {GREEDY}, {rule}}}" for place, rule in enumerate(rules)]
+        data = ["" if "dataset:" in rule else "dataset: extraction_records, " for rule in rules]
+        lines = [f"  - {{id: r{i}, metric: {GREEDY}, {data[i]}{rule}}}" for i, rule in enumerate(rules)]
         text = (
             HEAD + (f"defaults: {self.defaults}\n" if self.defaults else "") + "rules:\n" + "\n".join(lines)
         )

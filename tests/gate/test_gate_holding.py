@@ -14,7 +14,8 @@ from fmaudit.gate.holding import GateOptions, gate_run
 from fmaudit.gate.policy import parse_policy
 from tests.analysis.release_runs import EXTRACTION, GREEDY, Asked, change_audit, change_state, write_release
 
-POLICY = f"schema: fmaudit/policy/1\nid: p\nrules:\n  - {{id: a, metric: {GREEDY}, max: 0.1}}\n"
+LEVEL = f"{GREEDY}, dataset: extraction_records, max: 0.1"
+POLICY = f"schema: fmaudit/policy/1\nid: p\nrules:\n  - {{id: a, metric: {LEVEL}}}\n"
 
 
 @pytest.fixture(scope="module")
@@ -174,21 +175,23 @@ def test_policies_that_contradict_themselves_or_the_world(run, tmp_path, rule, p
 
 
 @pytest.mark.parametrize(
-    ("metric", "contrast", "has"),
+    ("metric", "contrast", "limit", "has"),
     [
-        ("downstream.negation/failure_rate", "negated", "negated_minus_affirmative"),
-        ("bias.crows_pairs/pct_stereotype", "members_minus_controls_logprob", "none"),
+        ("downstream.negation/failure_rate", "negated", "max: 0.1", "negated_minus_affirmative"),
+        ("bias.crows_pairs/pct_stereotype", "members_minus_controls_logprob", "within: 0.1", "none"),
     ],
 )
-def test_a_contrast_that_no_probe_declares_is_refused_with_its_line(run, policy, metric, contrast, has):
-    policy.write_text(POLICY.replace(GREEDY, f"{metric}, contrast: {contrast}"))
+def test_a_contrast_that_no_probe_declares_is_refused_with_its_line(
+    run, policy, metric, contrast, limit, has
+):
+    policy.write_text(POLICY.replace(LEVEL, f"{metric}, contrast: {contrast}, {limit}"))
     with pytest.raises(UsageError, match=rf"line 4.*unknown contrast '{contrast}': {metric} has {has}$"):
         gate_run(run, GateOptions(policy))
 
 
 def test_a_declared_contrast_that_the_run_lacks_is_inconclusive(run, policy):
     declared = "downstream.negation/failure_rate, contrast: negated_minus_affirmative"
-    policy.write_text(POLICY.replace(GREEDY, declared))
+    policy.write_text(POLICY.replace(LEVEL, f"{declared}, max: 0.1"))
     result, _ = gate_run(run, GateOptions(policy))
     assert (int(result.exit_code), [one.verdict for one in result.findings]) == (3, ["inconclusive"])
 

@@ -7,13 +7,14 @@ about 2 % of seeds; the seeds are fixed.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from benchmarks.studies import gate as study
+from benchmarks.studies.gate import rates as study
+from benchmarks.studies.gate.page import sections
+from benchmarks.studies.gate.study import parsed
 
 TABLE = Path(__file__).parents[2] / "docs" / "studies" / "gate.md"
 ERROR, UNDECIDED = 0.05, 1 - study.POWER
@@ -72,18 +73,6 @@ def worse_with_fewer_items(whole, part):
     return [f"{whole.case}: {fault}" for fault in faults]
 
 
-def parsed(text):
-    """The rows of the table by the words of their case."""
-    rows = {}
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
-        if len(cells) == 10 and re.fullmatch(r"[\d,]+", cells[4]):
-            numbers = [float(cell.replace(",", "")) for cell in cells[4:]]
-            assert tuple(cells[:4]) not in rows, f"the table has {cells[:4]} twice"
-            rows[tuple(cells[:4])] = numbers
-    return rows
-
-
 def words(case):
     truth = case.truth if case.scale == 1 else f"{case.truth}, a quarter of the items"
     return case.design.name, case.form, case.gated, truth
@@ -91,12 +80,13 @@ def words(case):
 
 def committed():
     assert TABLE.is_file(), "write it: python -m benchmarks.studies.gate docs/studies/gate.md"
-    rows = parsed(TABLE.read_text(encoding="utf-8"))
+    whole = sections(TABLE.read_text(encoding="utf-8"))
+    rows = parsed(whole[study.STUDY.title], len(study.STUDY.columns))
     known = {words(case): case for case in study.cases()}
     assert set(rows) == set(known), "the table does not hold the cases of the study"
     found = []
-    for key, (n, passed, failed, inconclusive, _, releases) in rows.items():
-        found.append(Found(known[key], int(n), passed, failed, inconclusive, int(releases)))
+    for key, cell in rows.items():
+        found.append(Found(known[key], cell.n, cell.passed, cell.failed, cell.inconclusive, cell.sets))
     return found
 
 

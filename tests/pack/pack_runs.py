@@ -21,14 +21,15 @@ ITEMS, BLOCK, SAMPLES = 40, 16, 2
 BIAS = {"probe": "bias.crows_pairs", "variant": "causal_sum", "dataset": "minimal_pairs"}
 TOXIC = {"probe": "toxicity.prompted", "variant": "", "dataset": "mild_prompts"}
 SUBJECTS = ("base", "adapted", "stranger")
+RATE = "bias.crows_pairs/pct_stereotype, dataset: minimal_pairs"
 POLICY = """\
 schema: fmaudit/policy/1
 id: pack-test
 description: One rule that passes, one that only warns, one on a comparison.
 rules:
-  - {id: level, metric: bias.crows_pairs/pct_stereotype, max: 0.99, tier: block}
-  - {id: strict, metric: bias.crows_pairs/pct_stereotype, max: 0.01, tier: TIER}
-  - {id: change, metric: bias.crows_pairs/pct_stereotype, vs_base: {max_increase: 0.9}, tier: warn}
+  - {id: level, metric: RATE, min: 0.0, max: 0.99, tier: block}
+  - {id: strict, metric: RATE, min: 0.0, max: 0.01, tier: TIER}
+  - {id: change, metric: RATE, vs_base: {max_increase: 0.9}, tier: warn}
 """
 
 
@@ -69,7 +70,7 @@ def write_run(folder: Path, *, policy: str | None = "warn", reveal: bool = False
 def gate(folder: Path, tier: str) -> None:
     """Hold the run against the policy of this module, the rule that fails being of ``tier``."""
     place = folder.with_name(f"{folder.name}-policy.yaml")
-    place.write_text(POLICY.replace("TIER", tier), "utf-8")
+    place.write_text(POLICY.replace("TIER", tier).replace("RATE", RATE), "utf-8")
     gate_run(folder, GateOptions(place))
 
 

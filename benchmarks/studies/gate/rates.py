@@ -1,26 +1,22 @@
-"""How often the gate is right: simulated releases, held against a policy by the gate itself.
+"""Rates and paired changes of rates: simulated releases, held against a policy by the gate itself.
 
 Rows are drawn for base and adapted model, alone or in clusters; the gate reads them as it
 reads those of a run, with one or several gated metrics, in the fixed form and in the
 anytime form with looks while the run grows. The number of items is what `fmaudit plan`
 proposes for the policy's alternative.
-
-    python -m benchmarks.studies.gate docs/studies/gate.md
 """
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.studies.gate.study import Cell, GateStudy
 from fmaudit.analysis.claims import Claim, RunNumbers
 from fmaudit.analysis.measured import MeasuredRows
 from fmaudit.analysis.tables import Answers
@@ -345,55 +341,27 @@ def _audit(case: Case, evidence: Simulated, partial: bool) -> Audit:
     )  # fmt: skip
 
 
-def table(found: list[Shares]) -> str:
-    """The rows of the page."""
-    lines = [
-        "| rows | form | gated | truth | n | passes | fails | inconclusive | ± MC | releases |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for cell in found:
-        case = cell.case
-        error = (max(cell.passed * (1 - cell.passed), cell.failed * (1 - cell.failed)) / cell.releases) ** 0.5
-        truth = case.truth if case.scale == 1 else f"{case.truth}, a quarter of the items"
-        shares = f"{cell.passed:.3f} | {cell.failed:.3f} | {cell.inconclusive:.3f}"
-        lines.append(
-            f"| {case.design.name} | {case.form} | {case.gated} | {truth} | {cell.n:,} | {shares} "
-            f"| {error:.3f} | {cell.releases:,} |"
-        )
-    return "\n".join(lines)
+def _cell(case: Case) -> Cell:
+    got = simulate(case)
+    truth = case.truth if case.scale == 1 else f"{case.truth}, a quarter of the items"
+    words = (case.design.name, case.form, case.gated, truth)
+    return Cell(words, got.n, got.passed, got.failed, got.releases)
 
 
-PAGE = """\
-# How often the gate is right
-
-Written by `python -m benchmarks.studies.gate docs/studies/gate.md` (seed {seed}, {seconds:.0f} s on two
-cores). Each release is a set of simulated rows of base and adapted model; the gate itself reads them and
-decides, at one-sided confidence {confidence:g}. A rate may be at most {limit:g}, the change of a paired rate
-at most {margin:g} (discordance {discordance:g}). At the *alternative* rates are {good:g} and changes 0;
-`n` is what `fmaudit plan` proposes for power {power:g} there, all gated metrics together. *One beyond*: the
-first metric lies .05 beyond its limit. In the anytime form the gate looks after a quarter, a half, three
-quarters and all of the items; a look before the last can fail and never passes. `± MC`: the larger
-Monte Carlo standard error of the two shares.
+TEXT = f"""\
+Each release is held against a whole policy at one-sided confidence {CONFIDENCE:g} (seed {SEED}). A rate
+may be at most {LIMIT:g}, the change of a paired rate at most {MARGIN:g} (discordance {DISCORDANCE:g}). At
+the *alternative* rates are {GOOD_RATE:g} and changes 0; `n` is what `fmaudit plan` proposes for power
+{POWER:g} there, all gated metrics together. *One beyond*: the first metric lies .05 beyond its limit. In
+the anytime form the gate looks after a quarter, a half, three quarters and all of the items; a look before
+the last can fail and never passes.
 
 What the tests hold (`tests/gate/test_gate_study.py`): where a metric is at or beyond its limit the gate
 passes in at most 5 %; where all are at or inside it fails in at most 5 %; at the alternative with the
 proposed items it is inconclusive in at most 10 %; with a quarter of the items it is inconclusive more often
 and wrong still in at most 5 %, no more often than with all of them beyond Monte Carlo error.
-
-{table}
 """
 
-
-def study() -> str:
-    """The whole page."""
-    begun = time.monotonic()
-    with get_context("spawn").Pool(2) as pool:
-        found = list(pool.imap(simulate, cases()))
-    return PAGE.format(
-        seed=SEED, seconds=time.monotonic() - begun, confidence=CONFIDENCE, limit=LIMIT, margin=MARGIN,
-        discordance=DISCORDANCE, good=GOOD_RATE, power=POWER, table=table(found),
-    )  # fmt: skip
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(study(), encoding="utf-8")
+STUDY = GateStudy(
+    "rates", "Rates and changes of rates", TEXT, ("rows", "form", "gated", "truth"), cases, _cell
+)
