@@ -20,6 +20,8 @@ from fmaudit.requests import Generate, Request, Score
 BLOCK_ITEMS = 64
 DRAWS = "common to base and adapted, own for each reference and retest"
 """Who is sampled on which random numbers: a part of the protocol of everything that is sampled."""
+MAX_LEVELS = 40
+"""A slice column with more levels than this is an id, not a slice."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,18 @@ class PlannedMeasurement:
             "largest": max(weights.values(), default=0.0),
             "cut": sorted(asked & missing),
         }
+
+    def slices(self) -> dict[str, list[str]]:
+        """The levels of every slice column of the items asked, by column; the empty level is no level.
+
+        Columns with a single level, or with more than ``MAX_LEVELS``, make no slices.
+        """
+        found: dict[str, set[str]] = {}
+        for item in self.items:
+            for column, level in item.slices.items():
+                found.setdefault(column, set()).add(level)
+        levels = {column: sorted(found[column] - {""}) for column in sorted(found)}
+        return {column: names for column, names in levels.items() if 2 <= len(names) <= MAX_LEVELS}
 
     def head(self, n: int) -> PlannedMeasurement:
         """The same measurement with a limit of ``n`` items."""

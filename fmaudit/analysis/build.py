@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from fmaudit.analysis.calibrations import calibrations_of
-from fmaudit.analysis.comparisons import comparisons, contrast_changes, field
+from fmaudit.analysis.comparisons import field
+from fmaudit.analysis.declared import plan_of_records
 from fmaudit.analysis.ecosystems import homogenizations
 from fmaudit.analysis.measured import probes_of, read_measured
 from fmaudit.analysis.numbers import Settings
-from fmaudit.analysis.records import contrasts, estimates, measurement, metrics, subject
+from fmaudit.analysis.records import estimates, measurement, metrics, subject
 from fmaudit.evidence.directory import RunDirectory
 from fmaudit.schema import Audit, InstrumentCard
 
@@ -32,7 +33,8 @@ def build_audit(run: RunDirectory, settings: Settings | None = None) -> Audit:
         if entry["state"] == "measured"
     ]
     by_id = {entry.id: entry for entry in measured}
-    ground = field(measured, subjects, settings, (state.get("policy") or {}).get("margins"))
+    margins = (state.get("policy") or {}).get("margins")
+    ground = field(measured, subjects, settings, margins, plan_of_records(records, probes, measured))
     return Audit(
         tool=state["tool"],
         context=state.get("context") or {},
@@ -40,9 +42,9 @@ def build_audit(run: RunDirectory, settings: Settings | None = None) -> Audit:
         measurements=[measurement(entry, probes, by_id) for entry in records],
         metrics=metrics(probes),
         estimates=[estimate for entry in measured for estimate in estimates(entry, settings)],
-        contrasts=[found for entry in measured for found in contrasts(entry, settings)]
-        + list(contrast_changes(ground)),
-        comparisons=comparisons(ground),
+        contrasts=list(ground.claims.contrasts),
+        comparisons=list(ground.claims.comparisons),
+        families=list(ground.claims.families),
         homogenization=list(homogenizations(ground.measured, subjects, settings, ground.refusal)),
         calibrations=calibrations_of(probes),
         instruments=[InstrumentCard(**card) for card in state["instruments"]],

@@ -5,27 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as field_of
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any
 
 from fmaudit.analysis import pairs
 from fmaudit.analysis.controls import SEVERITY, Child, Chosen, Offered, choose
+from fmaudit.analysis.declared import (
+    Plan,
+    Step,
+    comparison_family,
+    comparison_id,
+    contrast_family,
+    declared_claims,
+    plan_of_measured,
+    steps,
+)
 from fmaudit.analysis.details import details
 from fmaudit.analysis.distances import change_of_distance, distance_of_contrast
 from fmaudit.analysis.draws import is_sampled
-from fmaudit.analysis.families import Draft, judged
+from fmaudit.analysis.families import listed, places, read_contrast
 from fmaudit.analysis.guard import Capability, bits_per_byte, capability_kept
+from fmaudit.analysis.judging import Draft, judged
 from fmaudit.analysis.measured import MeasuredRows
 from fmaudit.analysis.numbers import Settings, item_values
 from fmaudit.analysis.pedigree import Cell, Margin, scale_of
-from fmaudit.analysis.records import cut_short, defined_contrasts, label, slices, terms
+from fmaudit.analysis.reading import sense_of_change, tested_p
+from fmaudit.analysis.records import contrasts, cut_short, defined_contrasts, metric_info, slices, terms
 from fmaudit.evidence.directory import first_difference
 from fmaudit.inheritance.verdicts import tolerated
 from fmaudit.probe import Binary, Gap, Measure, Metric, Probe, Rate, Statistic
-from fmaudit.schema import Comparison, ContrastResult, Subject
+from fmaudit.schema import Comparison, ContrastResult, Family, MetricInfo, Subject
 
 EPS = DELTA = 0.05
 DEFAULT_SOURCE = "fmaudit's default"
-Step = Literal["from_base", "from_parent"]
 
 
 @dataclass(frozen=True)
@@ -39,14 +51,29 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Claims:
+    """What may be claimed of a run after the correction for all of it, and the families it was made in."""
+
+    comparisons: tuple[Comparison, ...]
+    contrasts: tuple[ContrastResult, ...]
+    families: tuple[Family, ...]
+
+
+@dataclass(frozen=True)
 class Field:
-    """Everything measured, by subject and key, with the subjects."""
+    """Everything measured, by subject and key, with the subjects and the plan that it was measured by."""
 
     subjects: Mapping[str, Subject]
     measured: Mapping[tuple[str, str], MeasuredRows]
     bits: Mapping[str, float]
     settings: Settings
     margins: Mapping[str, Mapping[str, float | None]] = field_of(default_factory=dict)
+    plan: Plan = field_of(default_factory=dict)
+
+    @cached_property
+    def claims(self) -> Claims:
+        """Every comparison and contrast, corrected within the declared families; computed once."""
+        return _claims(self)
 
     def refusal(self, old: MeasuredRows, new: MeasuredRows, metric: Metric) -> str:
         """Why two measurements are not of the same question; empty where they are."""
@@ -58,35 +85,42 @@ def field(
     subjects: Sequence[Subject],
     settings: Settings,
     margins: Mapping[str, Mapping[str, float | None]] | None = None,
+    plan: Plan | None = None,
 ) -> Field:
-    """Index what was measured. ``margins``: eps and delta by metric, as a policy declared before the run."""
+    """Index what was measured.
+
+    Args:
+        measured: The measurements with rows.
+        subjects: Every subject of the run.
+        settings: Level of the intervals and seed of their resampling.
+        margins: eps and delta by metric, as a policy declared before the run.
+        plan: What was to be measured; of what was measured when None.
+    """
     return Field(
         {subject.id: subject for subject in subjects},
         {(entry.subject, entry.key): entry for entry in measured},
         bits_per_byte(measured),
         settings,
         margins or {},
+        plan_of_measured(measured) if plan is None else plan,
     )
 
 
 def sides(ground: Field) -> Iterator[Side]:
     """Every adapted subject against the base, then against the subject it was adapted from, if another."""
-    base = next(subject.id for subject in ground.subjects.values() if subject.role == "base")
-    for subject in ground.subjects.values():
-        if subject.role != "adapted":
-            continue
-        steps: list[tuple[str, Step]] = [(base, "from_base")]
-        if subject.base not in (None, base) and subject.base in ground.subjects:
-            steps.append((str(subject.base), "from_parent"))
-        for against, step in steps:
-            for (name, key), new in ground.measured.items():
-                old = ground.measured.get((against, key))
-                if name == subject.id and old is not None:
-                    yield Side(old, new, step, pairs.pair_up(old.answers, new.answers))
+    for subject, against, step in steps(ground.subjects):
+        for (name, key), new in ground.measured.items():
+            old = ground.measured.get((against, key))
+            if name == subject.id and old is not None:
+                yield Side(old, new, step, pairs.pair_up(old.answers, new.answers))
 
 
 def comparisons(ground: Field) -> list[Comparison]:
     """All comparisons of a run, their verdicts corrected within the declared families."""
+    return list(ground.claims.comparisons)
+
+
+def _claims(ground: Field) -> Claims:
     guards: dict[tuple[str, str], Capability] = {}
     drafts: list[Draft] = []
     for side in sides(ground):
@@ -94,11 +128,43 @@ def comparisons(ground: Field) -> list[Comparison]:
         if pair not in guards:
             guards[pair] = capability_kept(*pair, ground.measured, ground.settings, ground.refusal)
         drafts += _drafts(side, ground, guards[pair])
-    return judged(drafts, ground.settings)
+    found = [one for entry in ground.measured.values() for one in contrasts(entry, ground.settings)]
+    found += _contrast_changes(ground)
+    declared = declared_claims(ground.subjects, ground.plan)
+    # A number that no list foresaw still is a claim: it makes its family larger, never another's smaller.
+    declared |= {draft.id: draft.family for draft in drafts}
+    declared |= {one.id: _contrast_family(one, ground) for one in found}
+    ps = {draft.id: tested_p(draft.fields) for draft in drafts}
+    ps |= {one.id: tested_p(one.model_dump()) for one in found}
+    placed = places(declared, ps)
+    infos = _infos(ground)
+    return Claims(
+        tuple(judged(drafts, placed, ground.settings)),
+        tuple(read_contrast(one, placed[one.id], infos.get(one.metric)) for one in found),
+        tuple(listed(placed)),
+    )
+
+
+def _infos(ground: Field) -> dict[str, MetricInfo]:
+    return {
+        info.id: info
+        for entry in ground.measured.values()
+        for info in (metric_info(entry.probe, metric) for metric in entry.probe.metrics)
+    }
+
+
+def _contrast_family(found: ContrastResult, ground: Field) -> str:
+    base = next((subject.id for subject in ground.subjects.values() if subject.role == "base"), "")
+    owner = ground.subjects[found.terms[0].subject]
+    return contrast_family(found.metric.partition("/")[0], owner, base, found.headline)
 
 
 def contrast_changes(ground: Field) -> Iterator[ContrastResult]:
-    """How far adaptation moved every contrast, from the base to each adapted subject."""
+    """How far adaptation moved every contrast, from the base to each adapted subject, corrected."""
+    yield from (one for one in ground.claims.contrasts if one.kind == "difference_in_differences")
+
+
+def _contrast_changes(ground: Field) -> Iterator[ContrastResult]:
     for side in sides(ground):
         if side.step == "from_parent":
             continue
@@ -130,13 +196,16 @@ def _drafts(side: Side, ground: Field, guard: Capability) -> Iterator[Draft]:
     for metric in side.new.probe.metrics:
         refusal = _refusal(side.old, side.new, metric, ground)
         offered = _offered(side, metric, ground)
-        directed = _directed(metric, side.new.probe)
-        for slice_, rows in slices(metric, side.pair.base):
+        directed, sense = _directed(metric, side.new.probe), sense_of_change(metric)
+        # What the two sides share says nothing of what was planned where they were asked different things.
+        asked = side.old.answers if refusal else side.pair.base
+        for slice_, rows in slices(metric, asked):
             common = _common(side, metric, slice_)
-            headline = directed and metric.headline and not slice_
+            headline = metric.headline and not slice_
+            family = comparison_family(side.new.probe.id, side.old.subject, side.new.subject, headline)
             if refusal:
                 unasked = {"state": "unmeasured", "reason": refusal, "conclusive": False}
-                yield Draft(common, unasked, directed=directed, headline=headline)
+                yield Draft(common, unasked, family, sense, directed=directed)
                 continue
             part = pairs.Pair(side.pair.base.take(rows), side.pair.adapted.take(rows))
             fields = pairs.compare(metric, part, side.new.probe.measures, ground.settings)
@@ -145,7 +214,7 @@ def _drafts(side: Side, ground: Field, guard: Capability) -> Iterator[Draft]:
             found = _cell(side, metric, part, fields, offered, guard, ground)
             if found is None:
                 kept = common | {"margins": _undeclared(metric)}
-                yield Draft(kept, fields, directed=directed, headline=headline)
+                yield Draft(kept, fields, family, sense, directed=directed)
                 continue
             cell, chosen = found
             if not slice_ and isinstance(metric, Rate):
@@ -153,10 +222,11 @@ def _drafts(side: Side, ground: Field, guard: Capability) -> Iterator[Draft]:
             yield Draft(
                 common | {"margins": _margins(cell.margin)},
                 fields,
+                family,
+                sense,
                 cell,
                 chosen,
                 directed=True,
-                headline=headline,
                 guard=guard.reason,
             )
 
@@ -166,9 +236,8 @@ def _distance(entry: MeasuredRows, fields: dict[str, Any] | None) -> dict[str, A
 
 
 def _common(side: Side, metric: Metric, slice_: Mapping[str, str]) -> dict[str, Any]:
-    place = "/step" if side.step == "from_parent" else ""
     return {
-        "id": f"{side.new.id}{place}/{metric.id}{label(slice_)}",
+        "id": comparison_id(side.new.subject, side.new.key, side.step, metric.id, slice_),
         "base": side.old.subject,
         "adapted": side.new.subject,
         "measurement": side.new.id,

@@ -1,183 +1,164 @@
-"""Families of claims, declared before the run: which verdicts hold after correction for their number.
+"""The one correction for many claims: families declared before the run, and what of them holds.
 
-``headline``: every headline rate of every adapted subject, against the base and
-step by step; simultaneous (Bonferroni) intervals, Holm's p-values. ``probe x
-subject``: its slices and other rates; claims at a false discovery rate, with intervals whose false
-coverage is kept too (Benjamini and Yekutieli 2005).
+``headline``: every headline number of every adapted subject, against the base and step by step, and its
+headline contrasts; Holm's p-values. ``probe, base to adapted``: the slices, other numbers and other
+contrasts of one probe and pair; Benjamini and Hochberg's. ``contrasts within X``: those of a base or
+reference alone; Holm's. Every kind of number stands in them, and what was not measured counts as p = 1.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 from fmaudit import statistics
-from fmaudit.analysis.controls import Chosen
-from fmaudit.analysis.details import copy_record, retained
-from fmaudit.analysis.numbers import Settings
-from fmaudit.analysis.pedigree import Cell, Judgement, judge
-from fmaudit.inheritance.verdicts import CAPABILITY_FELL, NOT_EQUIVALENT
-from fmaudit.schema import Comparison, Quantity
+from fmaudit.analysis.declared import HEADLINE, comparison_family, contrast_family
+from fmaudit.analysis.reading import direction_of, limits, reading_of, sense_of_change, sense_of_gap, tested_p
+from fmaudit.schema import Comparison, ContrastResult, Family, MetricInfo, Numbers, Subject
 
-UNRESOLVED: Final = "inconclusive"
-CHANGED: Final = "changed, size unresolved"
-NO_CLAIM = frozenset({"inconclusive", "clean"})
-NO_WORD = "no defect of this kind has a verdict: its change is reported"
-Direction: TypeAlias = Literal["rose", "fell", "no change shown", "unknown"]
-OF_INHERITED_ORIGIN = "of inherited origin"
-NOT_AFTER_CORRECTION = "claim lost to the correction for many slices"
+WITHIN: Final = "contrasts within "
 
 
 @dataclass(frozen=True)
-class Draft:
-    """A comparison before its verdict; ``cell`` is None where none can be formed.
+class Place:
+    """A claim in its family: the family's name and size, and the claim's corrected p-value if it has one."""
 
-    ``directed``: it was planned to get a verdict, so that it counts in its family
-    even where it was not measured. ``guard``: why capability counts as lost; empty
-    where it was kept.
+    family: str
+    size: int
+    p_adjusted: float | None
+
+    def shown(self, alpha: float) -> bool:
+        """Whether the test holds after the correction."""
+        return self.p_adjusted is not None and self.p_adjusted < alpha
+
+
+def familywise(family: str) -> bool:
+    """Whether a family keeps the chance of any false claim; else it keeps the false discovery rate."""
+    return family == HEADLINE or family.startswith(WITHIN)
+
+
+def places(claims: Mapping[str, str], ps: Mapping[str, float | None]) -> dict[str, Place]:
+    """Every declared claim in its family.
+
+    Args:
+        claims: Family of every declared claim by id, measured or not.
+        ps: p-values in [0, 1] of what was measured; what is missing here or None counts as 1.
     """
-
-    common: Mapping[str, Any]
-    fields: Mapping[str, Any]
-    cell: Cell | None = None
-    chosen: Chosen | None = None
-    directed: bool = False
-    headline: bool = False
-    guard: str = ""
-
-    @property
-    def family(self) -> str:
-        """Name of the family its claim belongs to."""
-        if self.headline:
-            return "headline"
-        probe = self.common["metric"].partition("/")[0]
-        pair = f"{self.common['base']} to {self.common['adapted']}"
-        return f"{probe}, {pair}"
+    members: dict[str, list[str]] = {}
+    for name, family in claims.items():
+        members.setdefault(family, []).append(name)
+    found: dict[str, Place] = {}
+    for family, names in members.items():
+        correct = statistics.holm if familywise(family) else statistics.benjamini_hochberg
+        tested = [ps.get(name) for name in names]
+        for name, p, adjusted in zip(names, tested, correct(tested), strict=True):
+            found[name] = Place(family, len(names), None if p is None else float(adjusted))
+    return found
 
 
-def judged(drafts: Sequence[Draft], settings: Settings) -> list[Comparison]:
-    """Comparisons in the order of the drafts."""
-    families: dict[str, list[int]] = {}
-    for place, draft in enumerate(drafts):
-        if draft.directed:
-            families.setdefault(draft.family, []).append(place)
-    found: dict[int, Comparison] = {}
-    for name, places in families.items():
-        members = [drafts[place] for place in places]
-        headline = members[0].headline
-        for place, comparison in zip(places, _family(name, members, headline, settings), strict=True):
-            found[place] = comparison
-    return [found[place] if place in found else _without_verdict(draft) for place, draft in enumerate(drafts)]
+def listed(found: Mapping[str, Place]) -> list[Family]:
+    """The families as records, in the order in which they first occur."""
+    kinds: dict[str, list[Place]] = {}
+    for place in found.values():
+        kinds.setdefault(place.family, []).append(place)
+    return [
+        Family(
+            name=name,
+            correction="holm" if familywise(name) else "benjamini_hochberg",
+            size=len(members),
+            unmeasured=sum(place.p_adjusted is None for place in members),
+        )
+        for name, members in kinds.items()
+    ]
 
 
-def _family(name: str, members: Sequence[Draft], headline: bool, settings: Settings) -> Iterator[Comparison]:
-    @cache
-    def at(place: int, level: float) -> Judgement:
-        cell = members[place].cell
-        assert cell is not None
-        return judge(cell, level)
-
-    def claims(place: int, level: float) -> bool:
-        """Whether a defect is spoken of; what is clean at the plain level is no claim at any."""
-        if members[place].cell is None or at(place, settings.level).decision.word in NO_CLAIM:
-            return False
-        return at(place, level).decision.word not in NO_CLAIM
-
-    size = len(members)
-    ps = [draft.fields.get("p") for draft in members]
-    if headline:
-        level, kept = statistics.simultaneous_level(settings.level, size), frozenset(range(size))
-        adjusted = statistics.holm(ps)
-    else:
-        kept, level = statistics.claims_at_fdr(claims, size, settings.level)
-        adjusted = statistics.benjamini_hochberg(ps)
-    family = {"family": name, "family_size": size}
-    for place, draft in enumerate(members):
-        if draft.cell is None:
-            yield _without_verdict(draft, family)
-            continue
-        lost = place not in kept and at(place, settings.level).decision.word not in NO_CLAIM
-        p = float(adjusted[place]) if ps[place] is not None else None
-        yield _comparison(draft, at(place, level), p, family, lost)
-
-
-def _comparison(
-    draft: Draft, found: Judgement, p: float | None, family: Mapping[str, Any], lost: bool
-) -> Comparison:
-    cell, decision = draft.cell, found.decision
-    assert cell is not None
-    word, reason, flags = decision.word, decision.reason, list(decision.flags)
-    if lost:
-        word, flags = UNRESOLVED, [NOT_AFTER_CORRECTION]
-    if CAPABILITY_FELL in flags and draft.guard:
-        reason = f"{reason} ({draft.guard})"
-    fields, chosen = dict(draft.fields), draft.chosen
-    assert chosen is not None
-    if word in ("amplified", "mitigated") and _kept(retained(cell, chosen, found.level)):
-        flags.append(OF_INHERITED_ORIGIN)
-    if chosen.listed and (not draft.common["slice"] or word in ("inherited", "coincident")):
-        fields["copy_fraction"] = copy_record(cell, chosen.listed, found.level)
-    if found.change is not None and fields["value"] is not None:
-        change = cell.scale.as_printed(found.change)
-        fields |= {
-            "adjusted_level": found.level,
-            "adjusted_lower": min(change.lower, fields["value"]),
-            "adjusted_upper": max(change.upper, fields["value"]),
+def read_contrast(found: ContrastResult, place: Place, metric: MetricInfo | None) -> ContrastResult:
+    """A contrast with its family, its corrected p-value and what it then reads."""
+    fields, alpha = _fields(found), 1 - found.level
+    within = found.kind == "within_subject"
+    return found.model_copy(
+        update={
+            "family": place.family,
+            "family_size": place.size,
+            "p_adjusted": place.p_adjusted,
+            "direction": direction_of(fields, place.p_adjusted, alpha),
+            "reading": reading_of(
+                fields, place.p_adjusted, sense_of_gap(metric), alpha, away_of(found.distance), within=within
+            ),
         }
-    return Comparison(
-        **draft.common,
-        **fields,
-        **family,
-        p_adjusted=p,
-        verdict=word,
-        verdict_reason=reason,
-        direction=_direction(draft.fields),
-        flags=flags,
-        items_needed=_needed(cell, fields, found.level) if reason == NOT_EQUIVALENT else None,
     )
 
 
-def _kept(retention: Quantity | None) -> bool:
-    return retention is not None and (retention.lower or 0.0) > 0
-
-
-def _without_verdict(draft: Draft, family: Mapping[str, Any] | None = None) -> Comparison:
-    """Numbers that nobody called a defect, and what was not measured."""
-    fields, family = draft.fields, family or {}
-    if fields["state"] != "measured":
-        return Comparison(**draft.common, **fields, **family, verdict="unmeasured")
-    direction = _direction(fields)
-    moved = fields["conclusive"] and direction in ("rose", "fell")
-    return Comparison(
-        **draft.common,
-        **fields,
-        **family,
-        verdict=CHANGED if moved else UNRESOLVED,
-        verdict_reason=NO_WORD,
-        direction=direction,
+def read_comparison(found: Comparison, place: Place, metric: MetricInfo | None) -> Comparison:
+    """A comparison with its family, its corrected p-value and what it then reads; its verdict stays."""
+    fields, alpha = _fields(found), 1 - found.level
+    return found.model_copy(
+        update={
+            "family": place.family,
+            "family_size": place.size,
+            "p_adjusted": place.p_adjusted,
+            "direction": direction_of(fields, place.p_adjusted, alpha),
+            "reading": reading_of(
+                fields, place.p_adjusted, sense_of_change(metric), alpha, away_of(found.distance)
+            ),
+        }
     )
 
 
-def _direction(fields: Mapping[str, Any]) -> Direction:
-    lower, upper = fields["lower"], fields["upper"]
-    if lower is None or upper is None:
-        return "unknown"
-    return "rose" if lower > 0 else "fell" if upper < 0 else "no change shown"
-
-
-def _needed(cell: Cell, fields: Mapping[str, Any], level: float) -> int | None:
-    """Items with which equivalence within delta would be shown in 95 of 100 runs."""
-    both = cell.both
-    if not both.any() or not fields["n_eff"]:
+def away_of(distance: Numbers | Mapping[str, Any] | None) -> tuple[float, float] | None:
+    """Interval of the change of the distance from a target; None where it is not known."""
+    if distance is None:
         return None
-    moved = abs(cell.new.values[both] - cell.old.values[both])
-    discordance = float((moved * cell.rows.weights[both]).sum() / cell.rows.weights[both].sum())
-    effect = max(fields["n"] / fields["n_eff"], 1.0)
-    if not 0 < discordance < 1 or not math.isfinite(effect):
-        return None
-    return statistics.items_for_equivalence(
-        discordance, cell.margin.delta, alpha=1 - level, design_effect=effect
+    fields = _fields(distance) if isinstance(distance, Numbers) else distance
+    return limits(fields) if fields["state"] == "measured" and fields["conclusive"] else None
+
+
+def corrected_records(
+    comparisons: Sequence[Comparison],
+    contrasts: Sequence[ContrastResult],
+    metrics: Iterable[MetricInfo],
+    subjects: Iterable[Subject],
+) -> tuple[list[Comparison], list[ContrastResult], list[Family]]:
+    """Records that no correction was made of, such as those of an earlier release, with today's.
+
+    The list of claims is then that of the records themselves.
+    """
+    infos = {metric.id: metric for metric in metrics}
+    known = {subject.id: subject for subject in subjects}
+    base = next((subject.id for subject in known.values() if subject.role == "base"), "")
+    claims = {found.id: _family_of(found, infos) for found in comparisons}
+    claims |= {
+        found.id: contrast_family(found.metric.partition("/")[0], owner, base, found.headline)
+        for found in contrasts
+        if (owner := _owner(found, known)) is not None
+    }
+    ps = {found.id: tested_p(_fields(found)) for found in (*comparisons, *contrasts)}
+    found_places = places(claims, ps)
+    return (
+        [read_comparison(found, found_places[found.id], infos.get(found.metric)) for found in comparisons],
+        [
+            read_contrast(found, found_places[found.id], infos.get(found.metric))
+            if found.id in found_places
+            else found
+            for found in contrasts
+        ],
+        listed(found_places),
     )
+
+
+def _family_of(found: Comparison, infos: Mapping[str, MetricInfo]) -> str:
+    info = infos.get(found.metric)
+    headline = info is not None and info.headline and not found.slice
+    return comparison_family(found.metric.partition("/")[0], found.base, found.adapted, headline)
+
+
+def _owner(found: ContrastResult, subjects: Mapping[str, Subject]) -> Subject | None:
+    """The subject that a contrast speaks of; of a change the adapted one."""
+    named = [subjects[term.subject] for term in found.terms if term.subject in subjects]
+    adapted = next((subject for subject in named if subject.role == "adapted"), None)
+    return adapted or next(iter(named), None)
+
+
+def _fields(found: Numbers) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in Numbers.model_fields}

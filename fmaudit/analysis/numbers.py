@@ -262,7 +262,18 @@ def number_fields(interval: statistics.Interval, samples: int, coverage: float) 
 
 def bounds_of_missing(least: statistics.Interval, most: statistics.Interval) -> dict[str, Any]:
     """The bounds from the number with every missing answer counted one way, and the other."""
-    return _pair("worst", least.value, most.value) | _pair("worst_interval", least.lower, most.upper)
+    ends = _pair("worst", least.value, most.value) | _pair("worst_interval", least.lower, most.upper)
+    return ends | _worst_p(least, most)
+
+
+def _worst_p(least: statistics.Interval, most: statistics.Interval) -> dict[str, Any]:
+    """The p-value with the missing answers counted the way that speaks least for a difference.
+
+    1 where they can turn its sign; none where there is no test.
+    """
+    if least.p is None or most.p is None or least.value is None or most.value is None:
+        return {}
+    return {"worst_p": least.p if least.value > 0 else most.p if most.value < 0 else 1.0}
 
 
 def bounds_of_complete(fields: Mapping[str, Any]) -> dict[str, Any]:

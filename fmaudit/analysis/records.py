@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,11 +11,9 @@ from fmaudit.analysis import numbers, pairs
 from fmaudit.analysis.measured import MeasuredRows
 from fmaudit.analysis.numbers import Settings
 from fmaudit.analysis.tables import Answers, among_items
+from fmaudit.plan import MAX_LEVELS
 from fmaudit.probe import Binary, Contrast, Gap, Mean, Metric, Probe, Rate, Real, Statistic
 from fmaudit.schema import ContrastResult, Estimate, Lineage, Measurement, MetricInfo, Subject, Term
-
-MAX_LEVELS = 40
-"""A slice column with more levels than this is an id, not a slice."""
 
 
 def subject(entry: Mapping[str, Any]) -> Subject:
@@ -74,11 +72,12 @@ def metrics(probes: Mapping[tuple[str, str], Probe]) -> list[MetricInfo]:
     found: dict[str, MetricInfo] = {}
     for (name, _), probe in sorted(probes.items()):
         for metric in probe.metrics:
-            found.setdefault(f"{name}/{metric.id}", _metric(probe, metric))
+            found.setdefault(f"{name}/{metric.id}", metric_info(probe, metric))
     return [found[name] for name in sorted(found)]
 
 
-def _metric(probe: Probe, metric: Metric) -> MetricInfo:
+def metric_info(probe: Probe, metric: Metric) -> MetricInfo:
+    """What a number of a probe is."""
     kind: Literal["rate", "mean", "statistic"]
     low: float | None
     high: float | None
@@ -120,16 +119,26 @@ def slices(metric: Metric, answers: Answers) -> Iterator[tuple[dict[str, str], n
         carrying = answers.slices[where[0]] == where[1]
     counted = among_items(metric.among if isinstance(metric, Rate) else None, answers)
     carrying &= counted
-    yield {}, carrying
-    if isinstance(metric, (Statistic, Gap)) and not metric.by_slice:
-        return
-    for column in sorted(answers.slices):
-        levels = pairs.levels(answers, column)
+    known = {column: pairs.levels(answers, column) for column in answers.slices}
+    for slice_ in levels_of_slices(metric, known):
+        if not slice_:
+            yield {}, carrying
+            continue
+        ((column, level),) = slice_.items()
+        chosen = answers.slices[column] == level
         own = where is not None and column == where[0]
-        if 2 <= len(levels) <= MAX_LEVELS:
-            for level in levels:
-                chosen = answers.slices[column] == level
-                yield {column: level}, chosen & (counted if own else carrying)
+        yield slice_, chosen & (counted if own else carrying)
+
+
+def levels_of_slices(metric: Metric, known: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
+    """All items, then every level of every slice column, of a metric whose columns have these levels."""
+    yield {}
+    if isinstance(metric, Statistic | Gap) and not metric.by_slice:
+        return
+    for column in sorted(known):
+        if 2 <= len(known[column]) <= MAX_LEVELS:
+            for level in known[column]:
+                yield {column: level}
 
 
 def label(slice_: Mapping[str, str]) -> str:

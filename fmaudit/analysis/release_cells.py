@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from fmaudit.analysis.distances import PRINTED
 from fmaudit.analysis.imported import IMPORTED
 from fmaudit.analysis.numbers import Settings
 from fmaudit.analysis.release_flips import release_flips
@@ -66,8 +67,11 @@ def questions(found: Releases) -> tuple[list[str], list[OneSided]]:
     return both, alone
 
 
-def number_cells(found: Releases, key: str, *, by_slice: bool, level: float) -> Iterator[ReleaseCell]:
-    """Every number of a question that one of the audits has, with its change or why there is none."""
+def number_cells(found: Releases, key: str, *, headline: bool, level: float) -> Iterator[ReleaseCell]:
+    """Every number of a question that one of the audits has, with its change or why there is none.
+
+    ``headline``: only headline numbers over all items.
+    """
     settings, infos, protocol = _settings(found, key, level), found.infos(), _protocol(found, key)
     imported = _imported(found, key)
     paired = release_pair(found.older, found.newer, found.old.id, found.new.id, key)
@@ -75,7 +79,8 @@ def number_cells(found: Releases, key: str, *, by_slice: bool, level: float) -> 
         {
             (number.metric, frozenset(number.slice.items())): number
             for number in release.audit.estimates
-            if number.measurement == f"{subject.id}/{key}" and (by_slice or not number.slice)
+            if number.measurement == f"{subject.id}/{key}"
+            and (not headline or (not number.slice and _is_headline(infos, number.metric)))
         }
         for release, subject in found.sides
     )
@@ -83,10 +88,23 @@ def number_cells(found: Releases, key: str, *, by_slice: bool, level: float) -> 
         change = release_change(
             found.older, found.newer, found.old.id, found.new.id, key, metric, dict(levels), settings
         )
+        info = infos.get(metric)
+        away = None
+        if not isinstance(change, Refusal) and info is not None and info.direction == "target":
+            away = release_change(
+                found.older,
+                found.newer,
+                found.old.id,
+                found.new.id,
+                key,
+                metric,
+                dict(levels),
+                settings,
+                PRINTED,
+            )
         flips = None
         if not levels and not isinstance(change, Refusal) and not isinstance(paired, Refusal):
             flips = release_flips(paired, metric.partition("/")[2])
-        info = infos.get(metric)
         yield ReleaseCell(
             key=key,
             metric=metric,
@@ -101,18 +119,27 @@ def number_cells(found: Releases, key: str, *, by_slice: bool, level: float) -> 
             info=info,
             protocol=protocol,
             imported=imported,
+            distance=None if isinstance(away, Refusal) else away,
         )
 
 
-def contrast_cells(found: Releases, key: str, *, level: float) -> Iterator[ReleaseCell]:
-    """Every contrast of a question that one of the audits has, with its change or why there is none."""
+def _is_headline(infos: Mapping[str, MetricInfo], metric: str) -> bool:
+    info = infos.get(metric)
+    return info is not None and info.headline
+
+
+def contrast_cells(found: Releases, key: str, *, headline: bool, level: float) -> Iterator[ReleaseCell]:
+    """Every contrast of a question that one of the audits has, with its change or why there is none.
+
+    ``headline``: only headline contrasts.
+    """
     settings, infos, protocol = _settings(found, key, level), found.infos(), _protocol(found, key)
     imported = _imported(found, key)
     olds, news = (
         {
             name.removeprefix(f"{subject.id}/{key}/"): contrast
             for name, contrast in release.contrasts.items()
-            if contrast.measurement == f"{subject.id}/{key}"
+            if contrast.measurement == f"{subject.id}/{key}" and (contrast.headline or not headline)
         }
         for release, subject in found.sides
     )
@@ -121,6 +148,12 @@ def contrast_cells(found: Releases, key: str, *, level: float) -> Iterator[Relea
             found.older, found.newer, found.old.id, found.new.id, key, name, settings
         )
         own: ContrastResult = news.get(name) or olds[name]
+        info = infos.get(own.metric)
+        away = None
+        if not isinstance(change, Refusal) and info is not None and info.direction == "target":
+            away = release_contrast_change(
+                found.older, found.newer, found.old.id, found.new.id, key, name, settings, distance=True
+            )
         yield ReleaseCell(
             key=key,
             metric=own.metric,
@@ -132,9 +165,10 @@ def contrast_cells(found: Releases, key: str, *, level: float) -> Iterator[Relea
             change=None if isinstance(change, Refusal) else change,
             refusal=change if isinstance(change, Refusal) else None,
             flips=None,
-            info=infos.get(own.metric),
+            info=info,
             protocol=protocol,
             imported=imported,
+            distance=None if isinstance(away, Refusal) else away,
         )
 
 

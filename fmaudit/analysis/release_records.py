@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from fmaudit.analysis.families import away_of
+from fmaudit.analysis.reading import Sense, reading_of, sense_of_change, sense_of_gap
 from fmaudit.analysis.release_flips import Flips
 from fmaudit.analysis.releases import Refusal, Release
-from fmaudit.schema import ContrastResult, Estimate, MetricInfo, Numbers, Subject
+from fmaudit.schema import ContrastResult, Estimate, Family, MetricInfo, Numbers, Subject
 
 Reading: TypeAlias = Literal[
-    "worse", "better", "higher", "lower", "no change shown", "inconclusive", "not compared"
+    "worse", "better", "higher", "lower", "no change shown", "unclear", "inconclusive", "not compared"
 ]
 
 
@@ -19,8 +21,9 @@ Reading: TypeAlias = Literal[
 class ReleaseCell:
     """One number in both audits; ``contrast`` is its id where it is one.
 
-    ``change`` carries the p-value adjusted over all changes of the comparison, or ``refusal`` says why
-    there is none. ``imported``: one of the audits has it from another tool's log.
+    ``change`` carries the p-value corrected within ``family``, or ``refusal`` says why there is none.
+    ``distance``: of a number with a target, how much further from it the later one is. ``imported``: one of
+    the audits has it from another tool's log.
     """
 
     key: str
@@ -36,12 +39,15 @@ class ReleaseCell:
     info: MetricInfo | None
     protocol: str
     imported: bool = False
+    distance: Numbers | None = None
+    family: str = ""
+    family_size: int = 0
 
     @property
     def reading(self) -> Reading:
         """What the change says after the correction for the number of changes."""
-        # A gap may be bad on either side of 0, whatever the direction of the metric.
-        return reading_of(self.change, None if self.contrast else self.info)
+        sense = sense_of_gap(self.info) if self.contrast else sense_of_change(self.info)
+        return release_reading(self.change, sense, self.distance)
 
 
 @dataclass(frozen=True)
@@ -87,28 +93,39 @@ class ReleaseModel:
 
 @dataclass(frozen=True)
 class ReleaseComparison:
-    """Two audits. ``older`` and ``newer`` are digests of audit.json; ``tests``: changes adjusted together."""
+    """Two audits.
+
+    ``older`` and ``newer`` are digests of audit.json; ``families``: changes corrected together.
+    """
 
     older: str
     newer: str
     models: tuple[ReleaseModel, ...]
     only_earlier: tuple[Subject, ...]
     only_later: tuple[Subject, ...]
-    tests: int
+    families: tuple[Family, ...]
     level: float
 
+    @property
+    def tests(self) -> int:
+        """How many changes were tested, whether they are displayed or not."""
+        return sum(family.size - family.unmeasured for family in self.families)
 
-def reading_of(change: Numbers | None, metric: MetricInfo | None) -> Reading:
-    """What a change says: shown only where the interval leaves 0 out and the adjusted p-value is small."""
+
+def release_reading(change: Numbers | None, sense: Sense, distance: Numbers | None = None) -> Reading:
+    """What a change says, in the words of the analysis."""
     if change is None:
         return "not compared"
-    if change.value is None or not change.conclusive or change.lower is None or change.upper is None:
-        return "inconclusive"
-    alpha = 1 - change.level
-    tested = [p for p in (change.p, change.p_adjusted) if p is not None]
-    if change.lower <= 0 <= change.upper or any(p >= alpha for p in tested):
-        return "no change shown"
-    if metric is not None and metric.direction in ("lower_is_better", "higher_is_better"):
-        rises = change.value > 0
-        return "worse" if rises == (metric.direction == "lower_is_better") else "better"
-    return "higher" if change.value > 0 else "lower"
+    fields = change.model_dump()
+    found = reading_of(fields, change.p_adjusted, sense, 1 - change.level, away_of(distance))
+    return _WORDS.get(found, "inconclusive")
+
+
+_WORDS: Mapping[str, Reading] = {
+    "worse": "worse",
+    "better": "better",
+    "higher": "higher",
+    "lower": "lower",
+    "not shown": "no change shown",
+    "unclear": "unclear",
+}

@@ -22,10 +22,10 @@ def release_verdicts(releases: Releases, *, by_slice: bool) -> Iterator[VerdictC
                     frozenset(found.slice.items()),
                 ): found
                 for found in release.audit.comparisons
-                # Without a family there is no verdict, only a word that holds its place.
+                # Where none was judged there is no verdict, only a word that holds its place.
                 if found.adapted == subject.id
                 and found.step == "from_base"
-                and found.family
+                and found.judged
                 and (by_slice or not found.slice)
             }
         )

@@ -93,8 +93,8 @@ def _verdict(audit: Audit, rule: Rule) -> Iterator[_Part]:
     for comparison in audit.comparisons:
         probe = comparison.metric.partition("/")[0]
         counts = comparison.metric in shown and not comparison.slice and comparison.step == "from_base"
-        # Without a family no verdict was reached, and the word is a placeholder.
-        reached = counts and comparison.family
+        # Where no verdict was reached the word is a placeholder.
+        reached = counts and comparison.judged
         if reached and comparison.verdict in rule.verdicts and rule.covers(probe):
             found.setdefault((probe, comparison.verdict), []).append(comparison)
     for (probe, word), own in found.items():

@@ -9,14 +9,13 @@ from functools import cached_property
 import numpy as np
 
 from fmaudit.analysis.distances import target_of
-from fmaudit.analysis.records import MAX_LEVELS
 from fmaudit.gate.absent import not_planned, reason_of
 from fmaudit.gate.cases import DISTANCE_KINDS, ideal_of, limits
 from fmaudit.gate.finding import Kind
 from fmaudit.gate.names import KnownNames
 from fmaudit.gate.policy_model import EVERY, Policy, Rule
 from fmaudit.gate.verdict import Limit
-from fmaudit.plan import PlannedMeasurement
+from fmaudit.plan import MAX_LEVELS, PlannedMeasurement
 from fmaudit.probe import Contrast, Gap, Item, Metric, Rate, Statistic
 
 

@@ -87,7 +87,7 @@ def _conclusive(index: AuditIndex) -> bool:
 
 
 def _surviving(index: AuditIndex) -> list[ContrastResult | Comparison]:
-    """Headline changes that Holm's step-down keeps at 5 %; without a p-value the interval decides."""
+    """Headline changes that the audit shows after its correction."""
     return [candidate for candidate in headline_changes(index) if shown(index, candidate)]
 
 
@@ -194,7 +194,7 @@ def _memorization_title(index: AuditIndex, claims: Sequence[ContrastResult | Com
         and index.question(contrast.measurement, contrast.metric) in asked
     ]
     base = [contrast for contrast in own if subject_role(index, contrast) == "base"]
-    if base and not any(shown(index, contrast) and _harmful(index, contrast) for contrast in base):
+    if base and not any(_harmful(index, contrast) for contrast in base):
         return (
             "The adapted model memorized its training data; none was detected in the base on the same records"
         )

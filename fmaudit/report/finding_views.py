@@ -33,6 +33,7 @@ _WORDS = (
     "higher than base",
     "lower than base",
     "gap grew",
+    "gap moved",
     "inherited",
     "gap shown",
     *(word for word in ORDER if word not in {"introduced", "amplified", "inherited"}),
@@ -206,6 +207,7 @@ def _contrast(context: _Context, found: ContrastResult) -> FindingView:
     question = index.question(found.measurement, found.metric)
     word, symbol, tone = contrast_reading(index, found)
     number = index.number(found, found.metric, found.measurement, difference=True)
+    family = ("family of claims", f"{found.family} ({found.family_size:,})" if found.family else "")
     named = _subject_of(index, found)
     if found.kind == "within_subject" and (found.metric, question, named) in context.changes:
         # Whether the gap came with the adaptation is what the finding of its change says.
@@ -222,7 +224,7 @@ def _contrast(context: _Context, found: ContrastResult) -> FindingView:
         probe=question.probe,
         question=question.label,
         number=number,
-        facts=number_facts(number),
+        facts=(*filled([family]), *number_facts(number)),
         flags=(),
         reason=number.reason,
         controls=context.controls_of(found.metric, question.probe),

@@ -9,6 +9,8 @@ from fmaudit.report.numbers import NumberView, status_of
 from fmaudit.report.readings import (
     AFTER_CORRECTION,
     DISAGREE,
+    UNANSWERED,
+    UNTESTED,
     comparison_verdict,
     contrast_levels,
     harms,
@@ -46,6 +48,12 @@ _SENTENCES: dict[Verdict, str] = {
 }
 
 
+_CHANGES: dict[str, tuple[str, str, Tone]] = {
+    "worse": ("gap grew", "▲", "alert"),
+    "better": ("gap shrank", "◐", "calm"),
+}
+
+
 def comparison_reading(index: AuditIndex, found: Comparison) -> tuple[str, str, Tone]:
     """Word, mark and tone of a comparison.
 
@@ -79,12 +87,15 @@ def comparison_sentence(index: AuditIndex, found: Comparison) -> str:
         return said
     if found.value is None or status_of(found, partial=index.partial(found.measurement)) != "measured":
         return f"Nothing is settled about {adapted} here."
-    if unclear(index, found):
+    why = unclear(index, found)
+    if why == DISAGREE:
         return f"Interval and test disagree on whether {adapted} changed from its base ({change})."
+    if why:
+        return f"{why}, so nothing is said of how {adapted} differs from its base ({change})."
     if not shown(index, found):
         after = f" {AFTER_CORRECTION} for many numbers" if nominally_shown(index, found) else ""
         return f"No change from the base is shown in {adapted}{after} ({change})."
-    way = "Higher" if found.value > 0 else "Lower"
+    way = "Higher" if found.direction == "rose" else "Lower"
     return f"{way} in {adapted} than in its base: {change}."
 
 
@@ -94,15 +105,15 @@ def contrast_reading(index: AuditIndex, found: ContrastResult) -> tuple[str, str
     if status != "measured":
         return ("inconclusive", "?", "open") if status == "inconclusive" else (status, "✕", "open")
     change = found.kind == "difference_in_differences"
-    if unclear(index, found):
-        return DISAGREE.lower(), "?", "open"
+    if why := unclear(index, found):
+        return why.lower(), "?", "open"
     if not shown(index, found):
         word = "no change shown" if change else "no difference shown"
         if nominally_shown(index, found):
             return f"{word} {AFTER_CORRECTION}", "◇", "open"
         return word, "○", "calm"
     if change:
-        return ("gap grew", "▲", "alert") if harms(index, found) else ("gap moved", "◐", "calm")
+        return _CHANGES.get(found.reading, ("gap moved", "◐", "open"))
     if subject_role(index, found) == "base":
         return "gap in the base", "◇", "open"
     return ("gap shown", "▲", "alert") if harms(index, found) else ("gap shown", "◇", "open")
@@ -116,11 +127,14 @@ def contrast_sentence(index: AuditIndex, found: ContrastResult) -> str:
     gap = f"The gap between {plus} and {minus} items"
     if word == DISAGREE.lower():
         return f"Interval and test disagree on {gap[0].lower()}{gap[1:]} in {model}."
+    if word in (UNANSWERED.lower(), UNTESTED.lower()):
+        return f"{word.capitalize()}, so nothing is said of {gap[0].lower()}{gap[1:]} in {model}."
     after = f", {AFTER_CORRECTION} for many numbers" if word.endswith(AFTER_CORRECTION) else ""
     word = word.removesuffix(f" {AFTER_CORRECTION}")
     if found.kind == "difference_in_differences":
         said = {
             "gap grew": f"{gap} grew from the base to {model}.",
+            "gap shrank": f"{gap} shrank from the base to {model}.",
             "gap moved": f"{gap} moved from the base to {model}.",
             "no change shown": f"{gap} did not change detectably in {model}{after}.",
         }

@@ -18,7 +18,6 @@ from fmaudit.report.numbers import NumberView, magnitude, scale_of, status_of
 from fmaudit.report.readings import (
     AFTER_CORRECTION,
     BOTH_ALIKE,
-    DISAGREE,
     comparison_verdict,
     contrast_levels,
     harms,
@@ -110,8 +109,8 @@ def _contrast_statement(index: AuditIndex, contrast: ContrastResult) -> Statemen
         lead = f"{place}, too little was asked to tell {plus} from {minus} items:"
         rest = sharing(view, with_p=False) + "."
         return Statement(lead, view.value, rest, size_of(view), view.at, place)
-    if unclear(index, contrast):
-        lead = f"{place}, interval and test disagree:"
+    if why := unclear(index, contrast):
+        lead = f"{place}, {why.partition(': ')[2]}:"
         return Statement(lead, view.value, sharing(view) + ".", size_of(view), view.at, place)
     if not shown(index, contrast):
         after = f" {AFTER_CORRECTION} for many numbers" if nominally_shown(index, contrast) else ""
@@ -124,7 +123,7 @@ def _contrast_statement(index: AuditIndex, contrast: ContrastResult) -> Statemen
         return Statement(lead, view.value, sharing(view) + ".", size_of(view), view.at, place)
     if contrast.kind == "within_subject":
         scale = scale_of(index.metrics.get(contrast.metric), difference=True)
-        side = "above" if (contrast.value or 0.0) > 0 else "below"
+        side = "above" if contrast.direction == "rose" else "below"
         size = magnitude(contrast.value or 0.0, contrast, scale)
         rest = f"{side} {minus} items {sharing(view)}."
         return Statement(f"{place}, {plus} items lie", size, rest, size_of(view), view.at, place)
@@ -137,11 +136,12 @@ def _contrast_verdict(index: AuditIndex, group: Sequence[ContrastResult]) -> tup
     own = [contrast for contrast in group if contrast.kind == "within_subject"]
     deciding = change or own
     if any(shown(index, contrast) for contrast in deciding):
-        harmful = any(shown(index, contrast) and harms(index, contrast) for contrast in deciding)
+        harmful = any(harms(index, contrast) for contrast in deciding)
         word = GREW if change and harmful else "Difference shown"
         return ("alert" if harmful else "calm"), word
-    if any(unclear(index, contrast) for contrast in deciding):
-        return "open", DISAGREE
+    reasons = [why for contrast in deciding if (why := unclear(index, contrast))]
+    if reasons:
+        return "open", reasons[0]
     if any(nominally_shown(index, contrast) for contrast in deciding):
         return "open", f"No {'change' if change else 'difference'} shown {AFTER_CORRECTION}"
     if change and own and all(shown(index, contrast) for contrast in own):

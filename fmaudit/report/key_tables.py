@@ -21,6 +21,8 @@ from fmaudit.report.readings import (
     AFTER_CORRECTION,
     BOTH_ALIKE,
     DISAGREE,
+    UNANSWERED,
+    UNTESTED,
     adapted_of,
     comparison_verdict,
     harms,
@@ -35,6 +37,7 @@ Found = TypeVar("Found")
 MOST_IN_SENTENCES = 2
 GREW = "Grew from base to adapted"
 LEFT = "Smaller, but still there"
+MOVED = "Moved from base to adapted"
 _TONES = ("alert", "open", "calm")
 _WORST = (
     "introduced",
@@ -44,6 +47,8 @@ _WORST = (
     "changed, size unresolved",
     BOTH_ALIKE.lower(),
     DISAGREE.lower(),
+    UNANSWERED.lower(),
+    UNTESTED.lower(),
     LEFT.lower(),
     "association",
     "coincident",
@@ -191,13 +196,15 @@ def _contrast_reading(
     change, within = moved.get(subject), own.get(subject)
     if change is None:
         return _own_reading(index, within) if within else toned("open", "Inconclusive")
-    there = within is not None and shown(index, within) and harms(index, within)
+    there = within is not None and harms(index, within)
     if shown(index, change):
         if harms(index, change):
             return toned("alert", GREW)
+        if change.reading != "better":
+            return toned("open", MOVED)
         return toned("open", LEFT) if there else toned("calm", "Fell from base to adapted")
-    if unclear(index, change):
-        return toned("open", DISAGREE)
+    if why := unclear(index, change):
+        return toned("open", why)
     if nominally_shown(index, change):
         return toned("open", f"No change shown {AFTER_CORRECTION}")
     before = next((c for s, c in own.items() if index.subjects[s].role == "base"), None)
@@ -211,8 +218,8 @@ def _contrast_reading(
 def _own_reading(index: AuditIndex, contrast: ContrastResult) -> Reading:
     if status_of(contrast, partial=index.partial(contrast.measurement)) != "measured":
         return toned("open", "Inconclusive")
-    if unclear(index, contrast):
-        return toned("open", DISAGREE)
+    if why := unclear(index, contrast):
+        return toned("open", why)
     if not shown(index, contrast):
         if nominally_shown(index, contrast):
             return toned("open", f"No difference shown {AFTER_CORRECTION}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fmaudit.analysis.reading import limits
 from fmaudit.report.index import AuditIndex, Question
 from fmaudit.report.numbers import status_of
 from fmaudit.report.readings import comparison_word, shown, side_value, subject_role
@@ -74,11 +75,12 @@ def _above(index: AuditIndex, question: Question, found: Comparison) -> bool:
     metric = index.metrics[found.metric]
     eps = found.margins.eps if found.margins.eps is not None else metric.eps
     estimate = index.estimates.get((found.adapted, question, found.metric))
-    if eps is None or estimate is None or estimate.lower is None or estimate.upper is None:
+    if eps is None or estimate is None:
         return False
     if status_of(estimate, partial=index.partial(estimate.measurement)) != "measured":
         return False
-    return _least_defect(metric, estimate.lower, estimate.upper) > eps
+    interval = limits(estimate.model_dump(include={"lower", "upper", "coverage", "worst_interval"}))
+    return interval is not None and _least_defect(metric, *interval) > eps
 
 
 def _least_defect(metric: MetricInfo, lower: float, upper: float) -> float:

@@ -1,75 +1,64 @@
-"""How a contrast or a comparison reads: shown or not, harmful or not, and the word for it."""
+"""How a contrast or a comparison reads in words. What is shown, and what is worse, the audit says itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from fmaudit.analysis.reading import SHOWN, limits
 from fmaudit.report.index import AuditIndex, Question
 from fmaudit.report.numbers import plain_value, scale_of, status_of
 from fmaudit.report.tones import SYMBOLS, Tone
 from fmaudit.report.verdict_words import DECIDED, MARKS, decided, headline
-from fmaudit.schema import Comparison, ContrastResult, Margins, MetricInfo, Numbers, Subject
+from fmaudit.schema import Comparison, ContrastResult, Margins, Numbers, Subject
 
-ALPHA = 0.05
 BOTH_ALIKE = "In both; no change shown"
 DISAGREE = "Unclear: interval and test disagree"
+UNANSWERED = "Unclear: missing answers have no bounds"
+UNTESTED = "Unclear: there is no test of it"
 AFTER_CORRECTION = "after correction"
 WITHIN_MARGIN = "within the margin"
-_KEPT = "_corrected_away"
-
-
-def harmful_sign(metric: MetricInfo | None) -> int:
-    """Whether a rise of the metric is the defect (+1) or its repair (-1)."""
-    return -1 if metric is not None and metric.direction == "higher_is_better" else 1
-
-
-def excludes_zero(numbers: Numbers) -> bool:
-    """Whether the interval, and the p-value where there is one, tell the number from 0."""
-    if numbers.lower is None or numbers.upper is None:
-        return False
-    return not numbers.lower <= 0 <= numbers.upper and (numbers.p is None or numbers.p < ALPHA)
-
-
-def disagree(numbers: Numbers) -> bool:
-    """Whether exactly one of interval and p-value tells the number from 0."""
-    if numbers.lower is None or numbers.upper is None or numbers.p is None:
-        return False
-    return (not numbers.lower <= 0 <= numbers.upper) != (numbers.p < ALPHA)
 
 
 def shown(index: AuditIndex, numbers: ContrastResult | Comparison) -> bool:
-    """Whether a conclusive number differs from 0, a headline number also after Holm's correction."""
-    return nominally_shown(index, numbers) and numbers.id not in corrected_away(index)
+    """Whether a conclusive number is shown to differ from 0 after the audit's own correction."""
+    return _measured(index, numbers) and numbers.reading in SHOWN
 
 
 def nominally_shown(index: AuditIndex, numbers: ContrastResult | Comparison) -> bool:
-    """Whether a conclusive number differs from 0 before any correction for many numbers."""
-    partial = index.partial(numbers.measurement)
-    return status_of(numbers, partial=partial) == "measured" and excludes_zero(numbers)
+    """Whether interval and test alone would tell a conclusive number from 0, before any correction."""
+    found = _spoken_of(numbers)
+    if not _measured(index, numbers) or found is None or found[0] <= 0 <= found[1]:
+        return False
+    p = numbers.p if numbers.worst_p is None else numbers.worst_p
+    return p is not None and p < 1 - numbers.level
 
 
-def unclear(index: AuditIndex, numbers: ContrastResult | Comparison) -> bool:
-    """Whether interval and test of a conclusive number disagree."""
-    partial = index.partial(numbers.measurement)
-    return status_of(numbers, partial=partial) == "measured" and disagree(numbers)
+def disagree(numbers: Numbers) -> bool:
+    """Whether exactly one of plain interval and p-value tells the number from 0."""
+    if numbers.lower is None or numbers.upper is None or numbers.p is None:
+        return False
+    return (not numbers.lower <= 0 <= numbers.upper) != (numbers.p < 1 - numbers.level)
 
 
-def corrected_away(index: AuditIndex) -> frozenset[str]:
-    """Ids of the headline changes that Holm's step-down does not keep at 5 %; computed once an audit."""
-    found: frozenset[str] | None = vars(index).get(_KEPT)
-    if found is None:
-        tested = [candidate for candidate in headline_changes(index) if candidate.p is not None]
-        kept = _holm([candidate.p or 0.0 for candidate in tested])
-        found = frozenset(candidate.id for candidate, keep in zip(tested, kept, strict=True) if not keep)
-        # As functools.cached_property does on this frozen class.
-        vars(index)[_KEPT] = found
-    return found
+def unclear(index: AuditIndex, numbers: ContrastResult | Comparison) -> str:
+    """Why a number that is not shown is unclear rather than without a change; empty where it is not."""
+    if not _measured(index, numbers) or numbers.reading in SHOWN:
+        return ""
+    if numbers.reading == "unclear":
+        return UNANSWERED if _spoken_of(numbers) is None else UNTESTED
+    return DISAGREE if disagree(numbers) else ""
+
+
+def _spoken_of(numbers: Numbers) -> tuple[float, float] | None:
+    return limits(numbers.model_dump(include={"lower", "upper", "coverage", "worst_interval"}))
+
+
+def _measured(index: AuditIndex, numbers: ContrastResult | Comparison) -> bool:
+    return status_of(numbers, partial=index.partial(numbers.measurement)) == "measured"
 
 
 def headline_changes(index: AuditIndex) -> list[ContrastResult | Comparison]:
-    """The family of headline changes that are tested together.
+    """The headline changes that the verdict speaks of.
 
-    A contrast within the adapted model counts only where its change from the base was not measured.
+    A contrast within the adapted model is spoken of only where its change from the base was not measured.
     """
     headlines = [contrast for contrast in index.audit.contrasts if contrast.headline]
     changed = {
@@ -86,15 +75,6 @@ def headline_changes(index: AuditIndex) -> list[ContrastResult | Comparison]:
 
 def _asked(index: AuditIndex, contrast: ContrastResult) -> tuple[str, Question]:
     return contrast.metric, index.question(contrast.measurement, contrast.metric)
-
-
-def _holm(p_values: Sequence[float]) -> list[bool]:
-    kept = [False] * len(p_values)
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        if p_values[place] > ALPHA / (len(p_values) - rank):
-            break
-        kept[place] = True
-    return kept
 
 
 def subject_role(index: AuditIndex, contrast: ContrastResult) -> str:
@@ -125,8 +105,8 @@ def contrast_levels(contrast: ContrastResult) -> tuple[str, str]:
 
 
 def harms(index: AuditIndex, numbers: ContrastResult | Comparison) -> bool:
-    """Whether a change goes the way of the defect."""
-    return (numbers.value or 0.0) * harmful_sign(index.metrics.get(numbers.metric)) > 0
+    """Whether a number is shown to go the way of the defect, or away from its target."""
+    return shown(index, numbers) and numbers.reading == "worse"
 
 
 def comparison_verdict(index: AuditIndex, comparison: Comparison) -> tuple[Tone, str]:
@@ -136,25 +116,15 @@ def comparison_verdict(index: AuditIndex, comparison: Comparison) -> tuple[Tone,
         return "open", {"inconclusive": "Inconclusive"}.get(status, status.capitalize())
     if comparison.verdict in DECIDED:
         return MARKS[comparison.verdict][1], comparison.verdict.capitalize()
-    if disagree(comparison):
-        return "open", DISAGREE
+    if why := unclear(index, comparison):
+        return "open", why
     margin = f", {WITHIN_MARGIN}" if within_margin(comparison) else ""
     if not shown(index, comparison):
         if nominally_shown(index, comparison):
             return "open", f"No change shown {AFTER_CORRECTION}{margin}"
         return "calm", f"No change shown{margin}"
-    metric = index.metrics.get(comparison.metric)
-    word = ("Higher than base" if (comparison.value or 0) > 0 else "Lower than base") + margin
-    directed = metric is not None and metric.direction in {"lower_is_better", "higher_is_better"}
-    if metric is not None and metric.direction == "target" and metric.ideal is not None:
-        before, after = comparison.base_value, comparison.adapted_value
-        away = (
-            before is not None
-            and after is not None
-            and abs(after - metric.ideal) > abs(before - metric.ideal)
-        )
-        return ("alert" if away else "calm"), word
-    return ("alert" if directed and harms(index, comparison) else "calm"), word
+    word = ("Higher" if comparison.direction == "rose" else "Lower") + f" than base{margin}"
+    return ("alert" if harms(index, comparison) else "calm"), word
 
 
 def within_margin(comparison: Comparison) -> bool:

@@ -40,13 +40,14 @@ def render_releases(found: ReleaseComparison, width: int = 100, *, list_flips: b
 
 def _many(found: ReleaseComparison) -> str:
     level, alpha = f"{found.level * 100:g} %", 1 - found.level
+    families = "; ".join(f"{family.name} ({family.size:,})" for family in found.families) or "none here"
     changes = f"{found.tests:,} change{'' if found.tests == 1 else 's'}"
     return (
         f"{changes} {'was' if found.tests == 1 else 'were'} tested, of models not known to be the same. Each "
-        f"interval holds alone at {level}. p is adjusted for all of them by Benjamini and Hochberg: of the "
-        f"changes below {alpha:g}, {alpha * 100:g} % at most are expected to be false where tests are "
-        "independent or positively dependent. A change is read as shown where its own interval leaves 0 out "
-        "too."
+        f"interval holds alone at {level}. Headline numbers are one family, corrected by Holm; slices and "
+        "other numbers are one family a probe and model, corrected by Benjamini and Hochberg, whether they "
+        f"are displayed or not: {families}. A change is read as shown where its corrected p lies below "
+        f"{alpha:g} and its own interval, with missing answers counted both ways, leaves 0 out too."
     )
 
 

@@ -10,7 +10,7 @@ from fmaudit.report.calibrations import CalibrationView, calibration_views
 from fmaudit.report.comparison_rows import ComparisonRow, SliceGroups, comparison_row, slice_groups
 from fmaudit.report.index import AuditIndex, Question, flat_pairs, levels_text, question_of, short_digest
 from fmaudit.report.numbers import NumberView, scale_of, share, status_of
-from fmaudit.report.readings import shown
+from fmaudit.report.readings import harms, shown, unclear
 from fmaudit.report.tones import SYMBOLS, Tone
 from fmaudit.schema import ContrastResult, Measurement, MetricInfo
 
@@ -238,7 +238,11 @@ def _shown_word(index: AuditIndex, contrast: ContrastResult) -> tuple[Tone, str]
     status = status_of(contrast, partial=index.partial(contrast.measurement))
     if status != "measured":
         return "open", status.capitalize()
-    return ("alert", "Difference shown") if shown(index, contrast) else ("calm", "No difference shown")
+    if why := unclear(index, contrast):
+        return "open", why
+    if not shown(index, contrast):
+        return "calm", "No difference shown"
+    return ("alert" if harms(index, contrast) else "calm"), "Difference shown"
 
 
 def _settings(measurements: Sequence[Measurement]) -> tuple[tuple[str, str], ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fmaudit.report.index import AuditIndex
 from fmaudit.report.tones import Tone
-from fmaudit.schema import Comparison, MetricInfo, Verdict
+from fmaudit.schema import Comparison, Family, MetricInfo, Verdict
 
 REVERSED = "reversed"
 _NOT_LOWER = {"higher_is_better": "higher is better", "target": "closest to its target is best"}
@@ -91,7 +91,7 @@ def headline(index: AuditIndex, comparison: Comparison) -> bool:
 
 def decided(found: Comparison) -> bool:
     """Whether the decision table gave this comparison its verdict; else it only holds a placeholder."""
-    return bool(found.family)
+    return found.judged
 
 
 def is_defect(metric: MetricInfo | None) -> bool:
@@ -145,8 +145,7 @@ def methods(index: AuditIndex) -> tuple[tuple[str, str], ...]:
     said = [("Association", _association(comparisons))]
     if any(found.copy_fraction for found in comparisons):
         said.append(("Copy fraction", _COPY_FRACTION))
-    families = tuple(dict.fromkeys((c.family, c.family_size) for c in comparisons if c.family))
-    said.append(("Many numbers", _many_numbers(families)))
+    said.append(("Many numbers", _many_numbers(index.audit.families)))
     return tuple(said)
 
 
@@ -171,19 +170,29 @@ def _association(comparisons: Sequence[Comparison]) -> str:
     )
 
 
-def _many_numbers(families: Sequence[tuple[str, int]]) -> str:
-    first = "The verdict at the top corrects its headline tests by Holm's method."
+def _many_numbers(families: Sequence[Family]) -> str:
+    first = (
+        "Families of claims are listed before the run: rates, means, statistics and contrasts alike, and "
+        "what was not measured stays in its family as p = 1. A number is called changed, higher or lower "
+        "only where its p-value holds after the correction within its family and its interval leaves 0 out, "
+        "with missing answers counted both ways."
+    )
     if not families:
-        return f"{first} Groups and other numbers are printed without a claim; some will differ by chance."
-    shown = "; ".join(f"{name} ({size:,} claim{'' if size == 1 else 's'})" for name, size in families[:12])
+        return f"{first} Nothing is compared here."
+    shown = "; ".join(_family(found) for found in families[:12])
     more = f"; and {len(families) - 12:,} more" if len(families) > 12 else ""
     return (
-        f"{first} Families of claims are declared before the run. Verdicts on headline numbers use "
-        "Bonferroni-simultaneous intervals, printed with Holm-adjusted p-values; groups of one probe and "
-        "model are a family of their own, and those selected from it by Benjamini-Hochberg get "
+        f"{first} Headline numbers are one family, corrected by Holm's method, and their verdicts use "
+        "Bonferroni-simultaneous intervals; slices and other numbers of one probe and pair of models are a "
+        "family of their own, corrected by Benjamini and Hochberg's, and those selected from it get "
         "false-coverage-adjusted intervals. The plain interval stands beside each. Change, equivalence and "
         f"copy fraction of one cell are one member of its family. Families here: {shown}{more}."
     )
+
+
+def _family(found: Family) -> str:
+    unmeasured = f", {found.unmeasured:,} of them not measured" if found.unmeasured else ""
+    return f"{found.name} ({found.size:,} claim{'' if found.size == 1 else 's'}{unmeasured})"
 
 
 def _references_good(comparisons: Sequence[Comparison]) -> bool:

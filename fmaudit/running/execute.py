@@ -355,6 +355,7 @@ def _record(party: Party, entry: PlannedMeasurement, state: str, reason: str) ->
         "instruments": [],
         "batches": [],
         "clusters": entry.clusters(),
+        "slices": entry.slices(),
         "dataset": None
         if dataset is None
         else {

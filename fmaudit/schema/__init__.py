@@ -24,6 +24,7 @@ from fmaudit.schema.pedigree import (
     Comparison,
     CopyFraction,
     Equivalence,
+    Family,
     Homogenization,
     Margins,
     PairedTable,
@@ -34,7 +35,17 @@ from fmaudit.schema.pedigree import (
     Span,
     Verdict,
 )
-from fmaudit.schema.records import Distance, Numbers, Quantity, Record, Resampling, State, quantity
+from fmaudit.schema.records import (
+    Direction,
+    Distance,
+    Numbers,
+    Quantity,
+    Reading,
+    Record,
+    Resampling,
+    State,
+    quantity,
+)
 
 __all__ = [
     "SCHEMA",
@@ -45,9 +56,11 @@ __all__ = [
     "ContrastResult",
     "CopyFraction",
     "DatasetRef",
+    "Direction",
     "Distance",
     "Equivalence",
     "Estimate",
+    "Family",
     "Homogenization",
     "InstrumentCard",
     "Lineage",
@@ -59,6 +72,7 @@ __all__ = [
     "Placebo",
     "Profile",
     "Quantity",
+    "Reading",
     "Record",
     "ReferenceSlope",
     "Resampling",

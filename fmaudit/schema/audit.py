@@ -10,10 +10,10 @@ from pydantic_core import from_json
 
 from fmaudit.canonical import canonical_bytes
 from fmaudit.errors import UsageError
-from fmaudit.schema.pedigree import Calibration, Comparison, Homogenization
-from fmaudit.schema.records import Distance, Numbers, Quantity, Record, State
+from fmaudit.schema.pedigree import Calibration, Comparison, Family, Homogenization
+from fmaudit.schema.records import Direction, Distance, Numbers, Quantity, Reading, Record, State
 from fmaudit.schema.versions import SCHEMA as SCHEMA
-from fmaudit.schema.versions import upgrade
+from fmaudit.schema.versions import lacks_readings, upgrade
 
 
 class Lineage(Record):
@@ -128,6 +128,8 @@ class ContrastResult(Numbers):
     """A signed sum of the same metric: members minus controls, and its change from base to adapted.
 
     ``distance``: of a change, where the metric has a target, how much further the contrast is from 0.
+    ``family``, ``direction`` and ``reading`` as in a comparison. A gap within one subject reads "worse" where
+    it lies on the side of the defect.
     """
 
     id: str
@@ -138,6 +140,10 @@ class ContrastResult(Numbers):
     terms: list[Term]
     headline: bool = False
     distance: Distance | None = None
+    family: str = ""
+    family_size: int = 0
+    direction: Direction = "unknown"
+    reading: Reading = "inconclusive"
 
 
 class InstrumentCard(Record):
@@ -168,6 +174,7 @@ class Audit(Record):
     estimates: list[Estimate]
     contrasts: list[ContrastResult]
     comparisons: list[Comparison]
+    families: list[Family] = Field(default_factory=list)
     homogenization: list[Homogenization] = Field(default_factory=list)
     calibrations: list[Calibration] = Field(default_factory=list)
     instruments: list[InstrumentCard]
@@ -190,7 +197,9 @@ def read_audit(run: Path) -> Audit:
             f"no audit.json in {run.name}: finish the run first (repeat the same fmaudit run command)"
         )
     try:
-        return Audit.model_validate(upgrade(from_json(path.read_bytes(), allow_inf_nan=False)))
+        document = upgrade(from_json(path.read_bytes(), allow_inf_nan=False))
+        audit = Audit.model_validate(document)
+        return _with_readings(audit) if lacks_readings(document) else audit
     except UsageError as error:
         raise UsageError(f"{path.name}: {error}") from None
     except ValidationError as error:
@@ -199,3 +208,15 @@ def read_audit(run: Path) -> Audit:
         raise UsageError(f"{path.name} is not an fmaudit audit: {place or 'file'}: {first['msg']}") from None
     except ValueError as error:
         raise UsageError(f"{path.name} is not an fmaudit audit: no JSON: {error}") from None
+
+
+def _with_readings(audit: Audit) -> Audit:
+    """An audit of an earlier release with its numbers corrected as one list, from the p-values it holds."""
+    # Not at the top: the analysis reads these records.
+    from fmaudit.analysis.families import corrected_records
+
+    comparisons, contrasts, families = corrected_records(
+        audit.comparisons, audit.contrasts, audit.metrics, audit.subjects
+    )
+    found = {"comparisons": comparisons, "contrasts": contrasts, "families": families}
+    return audit.model_copy(update=found)

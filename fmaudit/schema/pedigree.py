@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fmaudit.schema.records import Distance, Numbers, Quantity, Record
+from fmaudit.schema.records import Direction, Distance, Numbers, Quantity, Reading, Record
 
 
 class PairedTable(Record):
@@ -145,8 +145,11 @@ class Comparison(Numbers):
 
     ``step``: ``from_base`` compares with the audit's base; ``from_parent`` with
     the subject this one was adapted from, where that is another.
-    ``family``: the family of claims its verdict was corrected in, with its size.
     ``distance``: of a metric with a target, how much further from it the adapted subject is.
+    ``family``: the declared family of claims that it was corrected in, with its size. ``judged``: whether
+    ``verdict`` is a word of the decision table; else it only says whether the number moved.
+    ``direction`` and ``reading``: what is shown after that correction, with the missing answers counted both
+    ways; ``reading`` is "worse" or "better" where one direction is better, else "higher" or "lower".
     """
 
     id: str
@@ -170,10 +173,26 @@ class Comparison(Numbers):
     family: str = ""
     family_size: int = 0
     items_needed: int | None = None
+    judged: bool = False
     verdict: Verdict
     verdict_reason: str = ""
-    direction: Literal["rose", "fell", "no change shown", "unknown"] = "unknown"
+    direction: Direction = "unknown"
+    reading: Reading = "inconclusive"
     flags: list[str] = Field(default_factory=list)
+
+
+class Family(Record):
+    """Claims that were corrected together, as declared before the run.
+
+    ``size`` counts every claim of the list, ``unmeasured`` those of them without a test, which count as
+    p = 1. ``correction``: Holm's keeps the chance of any false claim, Benjamini and Hochberg's the false
+    discovery rate.
+    """
+
+    name: str
+    correction: Literal["holm", "benjamini_hochberg"]
+    size: int
+    unmeasured: int
 
 
 class Homogenization(Record):

@@ -79,11 +79,17 @@ class Resampling(Record):
     seed: int
 
 
+Direction = Literal["rose", "fell", "no change shown", "unknown"]
+Reading = Literal["worse", "better", "higher", "lower", "not shown", "unclear", "inconclusive", "unmeasured"]
+
+
 class Numbers(Record):
     """A value and everything it may not travel without.
 
     ``approximate``: its interval holds only where the sample shows how far the values reach,
     because its measure declares no range; nothing is decided from it.
+    ``worst_p``: of a change with missing answers, the p-value with them counted the way that speaks least
+    for a change; None where nothing is missing or the measure has no bounds.
     """
 
     state: State
@@ -109,6 +115,7 @@ class Numbers(Record):
     conclusive: bool = True
     approximate: bool = False
     p: float | None = None
+    worst_p: float | None = None
     p_adjusted: float | None = None
 
 

@@ -1,13 +1,15 @@
 """Documents of earlier releases, brought to the shape that this release reads.
 
-The id ``fmaudit/1`` has had three shapes, told apart by what they lack:
+The id ``fmaudit/1`` has had four shapes, told apart by what they lack:
 
 1. the first: base against adapted, without pedigree;
 2. with pedigree, families and calibrations, these without metric, margins and sizes;
-3. today's.
+3. with these, and corrected for many numbers in part only;
+4. today's.
 
 A step adds what a shape lacks with the value that says "not recorded", and never
-invents a result. Documents of today's shape come back unchanged.
+invents a result. Documents of today's shape come back unchanged. What a number is
+shown to be after one correction for all of them is made by ``read_audit``.
 """
 
 from __future__ import annotations
@@ -114,6 +116,20 @@ def _with_calibration_fields(document: Mapping[str, Any]) -> Document:
     return _each(document, "calibrations", lambda found: {**later, **found})
 
 
+def lacks_readings(document: Mapping[str, Any]) -> bool:
+    """Whether the numbers of a document were not yet corrected in one list of families."""
+    claims = [*_records(document, "comparisons"), *_records(document, "contrasts")]
+    return any("reading" not in found for found in claims)
+
+
+def _lacks_judged(document: Mapping[str, Any]) -> bool:
+    return any("judged" not in found for found in _records(document, "comparisons"))
+
+
+def _with_judged(document: Mapping[str, Any]) -> Document:
+    return _each(document, "comparisons", lambda found: {"judged": bool(found.get("family")), **found})
+
+
 def _each(
     document: Mapping[str, Any], name: str, change: Callable[[Mapping[str, Any]], Document]
 ) -> Document:
@@ -132,4 +148,5 @@ def _records(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 STEPS: tuple[Step, ...] = (
     Step("pedigree and families", _lacks_pedigree, _with_pedigree),
     Step("calibrations with metric, margins and sizes", _lacks_calibration_fields, _with_calibration_fields),
+    Step("which comparisons were judged", _lacks_judged, _with_judged),
 )

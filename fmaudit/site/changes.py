@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fmaudit.analysis.numbers import Settings
-from fmaudit.analysis.releases import Refusal, ReleaseRows, release_change
+from fmaudit.analysis.release_records import ReleaseCell
+from fmaudit.analysis.releases import Refusal, ReleasePair, ReleaseRows, release_pair
 from fmaudit.evidence.directory import RunDirectory
 from fmaudit.report.index import Question
-from fmaudit.schema import Estimate, Measurement, Numbers, Subject
+from fmaudit.schema import Estimate, Measurement, Subject
 from fmaudit.site.entries import Entry
 
 
@@ -35,14 +35,6 @@ class Side:
     def estimate(self, question: Question, metric: str) -> Estimate | None:
         """Its number over all items."""
         return self.entry.index.estimates.get((self.subject.id, question, metric))
-
-
-@dataclass(frozen=True)
-class Change:
-    """The later number minus the earlier one on the same items, or ``refused``: why there is none."""
-
-    numbers: Numbers | None
-    refused: str = ""
 
 
 class Rows:
@@ -74,27 +66,19 @@ class Rows:
             self._notice(line)
 
 
-def change(older: Side, newer: Side, question: Question, metric: str, rows: Rows) -> Change:
-    """The paired change of ``metric`` from ``older`` to ``newer``, where they were asked the same question.
-
-    Only rows of both audits, of the same items under the same protocol, give a difference.
-    """
+def refusal(older: Side, newer: Side, question: Question, cell: ReleaseCell | None, rows: Rows) -> str:
+    """Why there is no change of a number; the reader of the site is told why rows cannot be used."""
     first, second = older.measurement(question), newer.measurement(question)
     if first is None or second is None:
-        return Change(None, f"the {'earlier' if first is None else 'later'} audit did not ask it")
-    found = release_change(
-        rows.of(older.entry),
-        rows.of(newer.entry),
-        older.subject.id,
-        newer.subject.id,
-        second.id.removeprefix(f"{newer.subject.id}/"),
-        metric,
-        {},
-        Settings(seed=int(second.protocol.get("seed") or 0)),
-    )
+        return f"the {'earlier' if first is None else 'later'} audit did not ask it"
+    found: Refusal | ReleasePair | None = None if cell is None else cell.refusal
+    if cell is None:
+        key = second.id.removeprefix(f"{newer.subject.id}/")
+        sides = rows.of(older.entry), rows.of(newer.entry)
+        found = release_pair(*sides, older.subject.id, newer.subject.id, key)
     if not isinstance(found, Refusal):
-        return Change(found)
+        return "neither audit holds this number"
     if found.detail:
         side = older if found.audit == "earlier" else newer
         rows.say(f"{side.entry.run.name}: {found.detail}")
-    return Change(None, found.reason)
+    return found.reason

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from fmaudit.analysis.release_records import ReleaseCell, ReleaseComparison
+from fmaudit.analysis.release_table import compare_releases
 from fmaudit.report.index import AuditIndex, Question, question_of
 from fmaudit.report.key_cards import Reading, toned
 from fmaudit.report.numbers import NumberView, number_view, scale_of
-from fmaudit.report.readings import ALPHA, excludes_zero, harmful_sign, margins_text
+from fmaudit.report.readings import margins_text
+from fmaudit.report.tones import Tone
 from fmaudit.report.verdict_words import headline
-from fmaudit.schema import Comparison, Estimate, MetricInfo, Numbers, Subject
-from fmaudit.site.changes import Change, Rows, Side, change
+from fmaudit.schema import Comparison, Estimate, Subject
+from fmaudit.site.changes import Rows, Side, refusal
 from fmaudit.site.entries import Entry
 from fmaudit.site.names import shown_name
-from fmaudit.statistics import holm
 
 
 @dataclass(frozen=True)
@@ -95,37 +97,41 @@ def release_pairs(entries: Sequence[Entry], kept: Iterable[str] = ()) -> tuple[R
 
 
 def release_view(pair: ReleasePair, rows: Rows) -> ReleaseView:
-    """Everything a comparison page says; the p-values of its changes are Holm-adjusted together."""
+    """Everything a comparison page says; its changes and their p-values are those of ``fmaudit compare``."""
     matched, unmatched = match_models(pair.older, pair.newer)
-    drafts = [
-        (Side(pair.older, old), Side(pair.newer, new), question, metric)
-        for old, new in matched
-        for question, metric in _headline_numbers(Side(pair.older, old), Side(pair.newer, new))
-    ]
-    changes = [change(*draft, rows) for draft in drafts]
-    rows.forget()
-    tested = [found.numbers for found in changes if found.numbers is not None]
-    adjusted = iter(holm([numbers.p for numbers in tested]).tolist())
-    made: dict[tuple[str, str], list[ReleaseRow]] = {}
-    for (older, newer, question, metric), found in zip(drafts, changes, strict=True):
-        numbers = found.numbers
-        if numbers is not None:
-            corrected = next(adjusted)
-            update = {"p_adjusted": None if numbers.p is None else float(corrected)}
-            found = replace(found, numbers=numbers.model_copy(update=update))
-        row = _row(older, newer, question, metric, found)
-        made.setdefault((older.subject.id, newer.subject.id), []).append(row)
-    models = tuple(
-        ModelChange(
-            old.role,
-            shown_name(old.name),
-            shown_name(new.name),
-            bool(old.digest) and old.digest == new.digest,
-            tuple(made.get((old.id, new.id), ())),
+    compared = _compared(pair, matched, rows)
+    cells = {
+        (model.newer.id, cell.key, cell.metric): cell
+        for model in (compared.models if compared is not None else ())
+        for cell in model.cells
+        if not cell.contrast
+    }
+    models = []
+    for old, new in matched:
+        older, newer = Side(pair.older, old), Side(pair.newer, new)
+        made = tuple(
+            _row(older, newer, question, metric, cells.get((new.id, _key(newer, question), metric)), rows)
+            for question, metric in _headline_numbers(older, newer)
         )
-        for old, new in matched
-    )
-    return ReleaseView(pair, models, unmatched, len(tested))
+        same = bool(old.digest) and old.digest == new.digest
+        models.append(ModelChange(old.role, shown_name(old.name), shown_name(new.name), same, made))
+    rows.forget()
+    return ReleaseView(pair, tuple(models), unmatched, compared.tests if compared is not None else 0)
+
+
+def _compared(
+    pair: ReleasePair, matched: Sequence[tuple[Subject, Subject]], rows: Rows
+) -> ReleaseComparison | None:
+    """The headline numbers of the matched models; None without any."""
+    if not matched:
+        return None
+    named = {old.id: new.id for old, new in matched}
+    return compare_releases(rows.of(pair.older), rows.of(pair.newer), named, headline=True)
+
+
+def _key(side: Side, question: Question) -> str:
+    found = side.measurement(question)
+    return "" if found is None else found.id.removeprefix(f"{side.subject.id}/")
 
 
 def match_models(older: Entry, newer: Entry) -> tuple[tuple[tuple[Subject, Subject], ...], tuple[str, ...]]:
@@ -192,13 +198,12 @@ def _note(older: Side, newer: Side, question: Question) -> str:
     return " · ".join(part for part in (question.probe, question.label, "imported" * imported) if part)
 
 
-def _row(older: Side, newer: Side, question: Question, metric: str, found: Change) -> ReleaseRow:
+def _row(
+    older: Side, newer: Side, question: Question, metric: str, cell: ReleaseCell | None, rows: Rows
+) -> ReleaseRow:
     info = newer.entry.index.metrics.get(metric) or older.entry.index.metrics.get(metric)
-    shown = (
-        None
-        if found.numbers is None
-        else number_view(found.numbers, scale_of(info, difference=True), partial=False)
-    )
+    numbers = None if cell is None else cell.change
+    shown = None if numbers is None else number_view(numbers, scale_of(info, difference=True), partial=False)
     old, new = _verdict(older, question, metric), _verdict(newer, question, metric)
     return ReleaseRow(
         title=_title(older, newer, question, metric),
@@ -206,8 +211,8 @@ def _row(older: Side, newer: Side, question: Question, metric: str, found: Chang
         older=_number(older, question, metric),
         newer=_number(newer, question, metric),
         change=shown,
-        refused=found.refused,
-        reading=_reading(found.numbers, info),
+        refused="" if numbers is not None else refusal(older, newer, question, cell, rows),
+        reading=_reading(cell),
         verdicts=(_word(old), _word(new)),
         verdict_note=_verdict_note(old, new),
     )
@@ -220,19 +225,12 @@ def _number(side: Side, question: Question, metric: str) -> NumberView | None:
     return side.entry.index.number(estimate, metric, estimate.measurement, difference=False)
 
 
-def _reading(numbers: Numbers | None, metric: MetricInfo | None) -> Reading:
-    """What a change says; the size of the whole page's claims is corrected for."""
-    if numbers is None:
-        return toned("open", "not compared")
-    if numbers.value is None or not numbers.conclusive:
-        return toned("open", "inconclusive")
-    p = numbers.p_adjusted if numbers.p_adjusted is not None else numbers.p
-    if not excludes_zero(numbers) or (p is not None and p > ALPHA):
-        return toned("open", "no change shown")
-    if metric is not None and metric.direction in ("lower_is_better", "higher_is_better"):
-        worse = harmful_sign(metric) * numbers.value > 0
-        return toned("alert", "worse") if worse else toned("calm", "better")
-    return toned("open", "higher" if numbers.value > 0 else "lower")
+def _reading(cell: ReleaseCell | None) -> Reading:
+    word = "not compared" if cell is None else cell.reading
+    return toned(_TONES.get(word, "open"), word)
+
+
+_TONES: dict[str, Tone] = {"worse": "alert", "better": "calm"}
 
 
 def _verdict(side: Side, question: Question, metric: str) -> Comparison | None:

@@ -9,9 +9,10 @@ import shutil
 import numpy as np
 import pytest
 
+from fmaudit.analysis.reading import NEITHER, Sense
 from fmaudit.analysis.release_flips import release_flips
 from fmaudit.analysis.release_plain import plain
-from fmaudit.analysis.release_records import reading_of
+from fmaudit.analysis.release_records import release_reading
 from fmaudit.analysis.release_subjects import match_subjects
 from fmaudit.analysis.release_table import compare_releases
 from fmaudit.analysis.releases import ReleaseRows, release_pair
@@ -19,8 +20,8 @@ from fmaudit.canonical import canonical_bytes, digest_file
 from fmaudit.errors import UsageError
 from fmaudit.evidence.directory import RunDirectory
 from fmaudit.report.release_text import render_releases
-from fmaudit.schema import MetricInfo, Numbers, Subject
-from fmaudit.statistics import benjamini_hochberg
+from fmaudit.schema import Numbers, Subject
+from fmaudit.statistics import benjamini_hochberg, holm
 from tests.analysis.release_runs import (
     EXTRACTION,
     GAP,
@@ -34,6 +35,7 @@ from tests.analysis.release_runs import (
 )
 
 N = 200
+PROBES = ("memorization.extraction", "bias.occupations")
 HOSTILE = "\x1b[31m<script>alert(1)</script>\n::error::x\u202e"
 
 
@@ -102,33 +104,73 @@ def test_every_number_of_a_question_that_both_asked_has_a_cell(found):
     assert cell(found, "memorization.extraction/logprob_per_byte").reading == "higher"
 
 
-def test_changes_are_adjusted_over_those_of_changed_models_alone(found):
-    adapted = [one.change for one in model(found, "adapted").cells if one.change is not None]
-    assert found.tests == len(adapted)
-    expected = benjamini_hochberg([one.p for one in adapted])
-    assert [one.p_adjusted for one in adapted if one.p is not None] == [
-        value for value, one in zip(expected, adapted, strict=True) if one.p is not None
-    ]
-    assert all(one.p_adjusted >= one.p for one in adapted if one.p is not None)
+def test_changes_are_corrected_in_families_of_changed_models_alone(pair):
+    found = compared(pair, by_slice=True)
+    cells = [one for one in model(found, "adapted").cells if one.change is not None]
+    families = {family.name: family for family in found.families}
+    assert set(families) == {"headline", *(f"{probe}, tuned" for probe in PROBES)}
+    assert found.tests == len([one for one in cells if one.change.p is not None])
+    for name, family in families.items():
+        own = [one.change for one in cells if one.family == name and one.change.p is not None]
+        ps = [one.p for one in own] + [None] * (family.size - len(own))
+        expected = (holm if name == "headline" else benjamini_hochberg)(ps)
+        assert family.size - family.unmeasured == len(own)
+        assert [one.p_adjusted for one in own] == expected[: len(own)].tolist()
     base = model(found, "base")
     assert base.same
     assert all(one.change.p_adjusted is None for one in base.cells if one.change is not None)
 
 
+def test_what_is_displayed_changes_no_p(pair, found):
+    """With slices, without them, and the headline alone, as a page of a site has it."""
+    sliced, headline = compared(pair, by_slice=True), compared(pair, headline=True)
+    full = {place(one): one for one in model(sliced, "adapted").cells}
+    plain_cells, first_cells = model(found, "adapted").cells, model(headline, "adapted").cells
+    assert len(full) > len(plain_cells) > len(first_cells) > 0
+    for one in (*plain_cells, *first_cells):
+        assert one == full[place(one)]
+    assert found.families == sliced.families
+    assert headline.families == tuple(one for one in sliced.families if one.name == "headline")
+
+
+def place(one):
+    return one.key, one.metric, tuple(sorted(one.slice.items())), one.contrast
+
+
+def test_a_question_that_one_audit_could_not_measure_stays_in_the_family(pair, tmp_path):
+    """What fails in one audit never makes another number easier to show."""
+    extraction = compared(pair, by_slice=True)
+
+    def failed(audit):
+        for one in audit["measurements"]:
+            if one["id"] == f"tuned/{OCCUPATIONS}":
+                one |= {"state": "unmeasured", "reason": "the disk was full"}
+
+    changed = shutil.copytree(pair[1], tmp_path / "failed")
+    change_audit(changed, failed)
+    found = compared([pair[0], changed], by_slice=True)
+    assert {one.name: one.size for one in found.families} == {
+        one.name: one.size for one in extraction.families
+    }
+    assert cell(found).change.p_adjusted == cell(extraction).change.p_adjusted
+
+
 def test_a_change_lost_to_the_correction_is_not_read_as_shown():
-    info = MetricInfo(id="a/b", probe="a", title="b", kind="rate", direction="lower_is_better")
-    number = Numbers(state="measured", value=0.1, lower=0.01, upper=0.19, p=0.03, n=99)
-    assert reading_of(number, info) == "worse"
-    assert reading_of(number.model_copy(update={"p_adjusted": 0.06}), info) == "no change shown"
-    assert reading_of(number.model_copy(update={"lower": -0.01}), info) == "no change shown"
-    assert reading_of(number.model_copy(update={"conclusive": False}), info) == "inconclusive"
-    assert reading_of(number.model_copy(update={"lower": None}), info) == "inconclusive"
-    assert reading_of(None, info) == "not compared"
-    better = info.model_copy(update={"direction": "higher_is_better"})
-    assert reading_of(number, better) == "better"
-    assert reading_of(number, info.model_copy(update={"direction": "target"})) == "higher"
+    worse_up, worse_down, target = Sense(1), Sense(-1), Sense(0, True)
+    number = Numbers(
+        state="measured", value=0.1, lower=0.01, upper=0.19, p=0.003, p_adjusted=0.03, n=99, coverage=1.0
+    )
+    assert release_reading(number, worse_up) == "worse"
+    assert release_reading(number.model_copy(update={"p_adjusted": 0.06}), worse_up) == "no change shown"
+    assert release_reading(number.model_copy(update={"p_adjusted": None}), worse_up) == "unclear"
+    assert release_reading(number.model_copy(update={"lower": -0.01}), worse_up) == "no change shown"
+    assert release_reading(number.model_copy(update={"conclusive": False}), worse_up) == "inconclusive"
+    assert release_reading(number.model_copy(update={"lower": None}), worse_up) == "inconclusive"
+    assert release_reading(None, worse_up) == "not compared"
+    assert release_reading(number, worse_down) == "better"
+    assert release_reading(number, target) == "higher"
     falls = number.model_copy(update={"value": -0.1, "lower": -0.19, "upper": -0.01})
-    assert reading_of(falls, None) == "lower"
+    assert release_reading(falls, NEITHER) == "lower"
 
 
 def test_flips_are_counted_by_direction_and_add_up(found, pair):
@@ -201,7 +243,7 @@ def test_verdicts_that_changed_are_listed_with_what_else_differed(pair, tmp_path
     def other(audit):
         for one in audit["comparisons"]:
             if one["metric"] == GREEDY and not one["slice"]:
-                one |= {"verdict": "introduced", "family": "headline", "margins": {"eps": 0.2, "delta": 0.05}}
+                one |= {"verdict": "introduced", "judged": True, "margins": {"eps": 0.2, "delta": 0.05}}
         for one in audit["subjects"]:
             if one["role"] == "base":
                 one["digest"] = "sha256:" + "9" * 64
@@ -220,7 +262,7 @@ def test_verdicts_that_changed_are_listed_with_what_else_differed(pair, tmp_path
 def test_slices_are_compared_where_they_are_asked_for(pair, found):
     assert not any(one.slice for one in model(found, "adapted").cells)
     sliced = compared(pair, by_slice=True)
-    assert sliced.tests > found.tests
+    assert sliced.tests == found.tests
     own = cell(sliced, levels={"group": "control"})
     assert own.change.n == 50
     assert own.flips is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fmaudit.analysis.families import corrected_records
 from fmaudit.schema import Audit
 
 HOSTILE = [
@@ -177,6 +178,7 @@ class AuditFactory:
             "verdict": "association" if self.n >= 30 else "inconclusive",
             "direction": "rose" if change > half else "no change shown",
             "margins": {"eps": 0.05, "delta": 0.05, "source": "the probe"},
+            "judged": bool(fields.get("family")),
         }
         p = 0.0001 if abs(change) > half else 0.41
         self.data["comparisons"].append(
@@ -184,7 +186,13 @@ class AuditFactory:
         )
 
     def build(self) -> Audit:
-        return Audit.model_validate(self.data)
+        """The audit, its claims corrected as the analysis does."""
+        audit = Audit.model_validate(self.data)
+        comparisons, contrasts, families = corrected_records(
+            audit.comparisons, audit.contrasts, audit.metrics, audit.subjects
+        )
+        found = {"comparisons": comparisons, "contrasts": contrasts, "families": families}
+        return audit.model_copy(update=found)
 
 
 def rich_factory(**options: Any) -> AuditFactory:
