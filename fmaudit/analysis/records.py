@@ -23,9 +23,12 @@ def subject(entry: Mapping[str, Any]) -> Subject:
 
 
 def measurement(
-    entry: Mapping[str, Any], probes: Mapping[tuple[str, str], Probe], measured: Mapping[str, MeasuredRows]
+    entry: Mapping[str, Any],
+    probes: Mapping[tuple[str, str], Probe],
+    measured: Mapping[str, MeasuredRows],
+    limits: Sequence[str] = (),
 ) -> Measurement:
-    """One measurement, measured or not."""
+    """One measurement, measured or not; ``limits``: what limits all measurements of the run."""
     probe = probes[entry["probe"], entry["variant"]]
     name = f"{entry['subject']}/{entry['key']}"
     found = measured.get(name)
@@ -48,7 +51,7 @@ def measurement(
         coverage=None if found is None else _row_coverage(found),
         n_rows=0 if found is None else found.answers.n_items * found.answers.samples,
         invalid={} if found is None else _invalid(found.answers),
-        limits=list(probe.limits),
+        limits=[*limits, *probe.limits],
     )
 
 

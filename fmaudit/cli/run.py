@@ -69,6 +69,11 @@ if TYPE_CHECKING:
     "--allow-remote-code", is_flag=True, help="Run code that comes with a model; the report says so."
 )
 @click.option("--allow-identical", is_flag=True, help="Go on with an adapted model that changes nothing.")
+@click.option(
+    "--allow-mixed",
+    is_flag=True,
+    help="Continue a run that other versions or another machine began; the report says so.",
+)
 @JSON_OPTION
 def command(base: str, adapted: tuple[str, ...], reference: tuple[str, ...], **chosen: Any) -> None:
     """Audit BASE and the models adapted from it.
@@ -122,6 +127,7 @@ def run_options(chosen: Mapping[str, Any]) -> RunOptions:
         allow_pickle=chosen["allow_pickle"],
         allow_remote_code=chosen["allow_remote_code"],
         allow_identical=chosen["allow_identical"],
+        allow_mixed=chosen["allow_mixed"],
         policy=chosen["policy"],
         context=chosen.get("context"),
     )

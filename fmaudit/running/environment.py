@@ -19,6 +19,7 @@ _PACKAGES = (
     "pyarrow",
     "datasets",
     "scikit-learn",
+    "alt-profanity-check",
 )
 
 
@@ -39,10 +40,18 @@ def environment(plan_device: str) -> dict[str, Any]:
         "implementation": sys.implementation.name,
         "system": platform.system(),
         "machine": platform.machine(),
+        "cpu": _instructions(),
         "cores": os.cpu_count(),
         "device": _device_name(plan_device),
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
     }
+
+
+def _instructions() -> str:
+    """The widest instructions that torch uses here; rounding differs with them."""
+    import torch
+
+    return str(torch.backends.cpu.get_cpu_capability())
 
 
 def _device_name(device: str) -> str:

@@ -19,6 +19,7 @@ from fmaudit.running.descent import lineages
 from fmaudit.running.environment import environment, now, tool
 from fmaudit.running.extension import extend
 from fmaudit.running.measure import MeasurementLog, Target, measure, pending_blocks
+from fmaudit.running.mixing import is_pending, mixtures
 from fmaudit.running.options import Progress, RunOptions, token_budget_of
 from fmaudit.running.parties import ANSWERS, Party, asked_kinds, can_answer, checked, open_parties, to_record
 from fmaudit.subjects import LoadOptions
@@ -69,12 +70,20 @@ def execute(
     def plan_of(measurements: Sequence[PlannedMeasurement], limit: int | None) -> dict[str, Any]:
         return _plan(parties, measurements, instrument, load, replace(options, limit=limit))
 
+    def unmixed(state: Mapping[str, Any]) -> list[str]:
+        here = environment(plan_device=state["plan"]["device"])
+        return mixtures(state, tool(), here, output.name, options.allow_mixed)
+
     _refuse_other_policy(output, options)
-    if extend(output, planned, options.limit, plan_of):
+    if extend(output, planned, options.limit, plan_of, unmixed):
         progress.say(f"extending the run in {output.name}: what was measured is kept")
     directory, state = open_run_directory(output, plan_of(planned, options.limit))
     for line in _absent_data(options, planned):
         progress.say(line)
+    mixed = unmixed(state) if state and is_pending(state) else []
+    if mixed:
+        progress.say("continuing a run that other versions or another machine began (--allow-mixed)")
+        state["mixed"] = sorted({*state.get("mixed", ()), *mixed})
     run = _Run(directory, _begun(state, parties, planned, instrument, load, options), options, progress, [])
     for note in dict.fromkeys(note for entry in planned for note in entry.notes):
         progress.say(f"note: {note}")
@@ -144,8 +153,16 @@ def _begun(
             "finished": False,
         }
     state["context"] = recorded_context(state.get("context"), options.context, bool(state["sessions"]))
-    state["environment"] = environment(plan_device=state["plan"]["device"])
-    state["sessions"].append({"begun": now(), "ended": now()})
+    here = environment(plan_device=state["plan"]["device"])
+    state.setdefault("environment", here)
+    session = {
+        "begun": now(),
+        "ended": now(),
+        "asked": is_pending(state),
+        "tool": tool(),
+        "environment": here,
+    }
+    state["sessions"].append(session)
     return state
 
 

@@ -21,7 +21,13 @@ SUPERSEDED = "superseded"
 Remake = Callable[[Sequence[PlannedMeasurement], int | None], Mapping[str, Any]]
 
 
-def extend(output: Path, planned: Sequence[PlannedMeasurement], limit: int | None, remake: Remake) -> bool:
+def extend(
+    output: Path,
+    planned: Sequence[PlannedMeasurement],
+    limit: int | None,
+    remake: Remake,
+    check: Callable[[Mapping[str, Any]], object] = lambda state: None,
+) -> bool:
     """Turn the run in ``output`` into the beginning of the longer one that is asked for, if it is that.
 
     Args:
@@ -29,6 +35,7 @@ def extend(output: Path, planned: Sequence[PlannedMeasurement], limit: int | Non
         planned: What is asked for now.
         limit: The limit asked for now.
         remake: The plan of measurements under a limit, everything else as asked for now.
+        check: Given the state before anything of it is changed; raises to refuse.
 
     Returns:
         Whether it was extended. Any other difference is left for the caller to refuse.
@@ -46,6 +53,7 @@ def extend(output: Path, planned: Sequence[PlannedMeasurement], limit: int | Non
     heads = [entry.head(asked[entry.key]) if entry.key in asked else entry for entry in planned]
     if not grown or first_difference(old, remake(heads, old.get("limit"))):
         return False
+    check(state)
     _drop_cut_blocks(run, state, asked, grown)
     _set_aside_gates(output, int(state.get("looks", 0)))
     plan = remake(planned, limit)

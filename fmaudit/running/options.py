@@ -26,6 +26,7 @@ class RunOptions:
         allow_pickle: Read pickled weights.
         allow_remote_code: Run code that comes with a model.
         allow_identical: Go on with an adapted model that changes nothing.
+        allow_mixed: Continue a run that other versions or another machine began.
         policy: A policy file whose digest is recorded before anything is measured.
         context: A context file for the audit card, recorded before anything is measured.
     """
@@ -43,6 +44,7 @@ class RunOptions:
     allow_pickle: bool = False
     allow_remote_code: bool = False
     allow_identical: bool = False
+    allow_mixed: bool = False
     policy: Path | None = None
     context: Path | None = None
 

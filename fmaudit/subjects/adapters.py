@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from fmaudit.errors import SubjectError
 from fmaudit.subjects.files import SubjectFiles
 from fmaudit.subjects.quiet import first_line, quiet
+from fmaudit.subjects.vocabulary import resized_rows, rewrites_base
 
 _PROMPT_LEARNING = frozenset({"PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "MULTITASK_PROMPT_TUNING", "CPT"})
+# With the embeddings saved, PEFT writes a wrapped module's tensors under the names of its wrapper as well.
+_SAVED_TWICE = re.compile(r"\.(modules_to_save|original_module|token_adapter)\.")
 _KEEPS_BASE_WEIGHTS = (True, False, None, "gaussian", "orthogonal")
 
 
@@ -27,7 +31,8 @@ def sharing_key(files: SubjectFiles) -> str | None:
     """Adapters with equal keys can share one base model with each other and with the base itself.
 
     ``None`` where switching the adapter off does not give the base back: it trained
-    biases, replicates layers, or rewrites the base weights when it is put on.
+    biases, replicates layers, or rewrites the base weights when it is put on, as one
+    does that brings the embedding of a vocabulary of another size.
     """
     config = files.adapter_config
     kind = str(config.get("peft_type", "")).upper()
@@ -38,6 +43,8 @@ def sharing_key(files: SubjectFiles) -> str | None:
         and not config.get("target_parameters")
         and not config.get("trainable_token_indices")
         and config.get("init_lora_weights", True) in _KEEPS_BASE_WEIGHTS
+        and resized_rows(files) is None
+        and not rewrites_base(files)
     )
     return kind if restores else None
 
@@ -63,8 +70,9 @@ def attach(model: Any, adapters: Mapping[str, SubjectFiles], device: str) -> Any
                 result = wrapped.load_adapter(str(files.adapter_root), key, torch_device=device)
         except Exception as error:  # PEFT raises many types for one cause: the adapter is not for this model
             raise _misfit(files, _mismatch(error)) from None
-        if result.unexpected_keys:
-            raise _misfit(files, f"the model has no place for its tensor {result.unexpected_keys[0]!r}")
+        foreign = [name for name in result.unexpected_keys if not _SAVED_TWICE.search(name)]
+        if foreign:
+            raise _misfit(files, f"the model has no place for its tensor {foreign[0]!r}")
         if result.missing_keys:
             raise _misfit(files, f"it lacks the tensor {result.missing_keys[0]!r}")
     wrapped.eval()

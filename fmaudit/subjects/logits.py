@@ -84,22 +84,3 @@ def bit_equal(first: Sequence[Any], second: Sequence[Any]) -> bool:
 def are_finite(logits: Sequence[Any]) -> bool:
     """Whether no logit is NaN or infinite."""
     return all(bool(tensor.isfinite().all()) for tensor in logits)
-
-
-def check_vocabulary(model: Any, tokenizer: Any, kind: str, name: str) -> None:
-    """Check that every token has a row in the embedding.
-
-    Raises:
-        SubjectError: the tokenizer is of another model, or lacks the mask token a masked model needs.
-    """
-    rows = model.get_input_embeddings().weight.shape[0]
-    highest = max(tokenizer.get_vocab().values(), default=-1)
-    if highest >= rows:
-        raise SubjectError(
-            f"the tokenizer of {name!r} has token ids up to {highest}, but its embedding has {rows} rows; "
-            "name the model with the tokenizer it was trained with"
-        )
-    if kind == "masked" and tokenizer.mask_token_id is None:
-        raise SubjectError(
-            f"the tokenizer of the masked model {name!r} has no mask token; copy the model's own tokenizer"
-        )

@@ -17,9 +17,10 @@ from fmaudit.subjects.digest import DigestCache, SubjectDigest, digest_subject
 from fmaudit.subjects.files import SubjectFiles, locate
 from fmaudit.subjects.labels import label_fault
 from fmaudit.subjects.load import Kind, LoadOptions, load_model, load_tokenizer, model_kind
-from fmaudit.subjects.logits import check_vocabulary, probe_logits
+from fmaudit.subjects.logits import probe_logits
 from fmaudit.subjects.safety import read_json
 from fmaudit.subjects.spec import SubjectSpec
+from fmaudit.subjects.vocabulary import check_vocabulary, make_room, resized_rows
 
 _NO_LIMIT = 1 << 24
 
@@ -187,8 +188,12 @@ class SharedModel:
                     other.release()
             model, notes = load_model(self.files, self._options)
             self.notes = tuple(notes)
+            for files in self.adapters.values():
+                rows = resized_rows(files)
+                if rows is not None:
+                    make_room(model, rows)
             for files in self.members:
-                check_vocabulary(model, self.tokenizer(files), self.kind, files.spec.name)
+                check_vocabulary(model, self.tokenizer(files), self.kind, files)
             if self.adapters:
                 self._record_plain(model)
                 self._wrapped = attach(model, self.adapters, self.device)

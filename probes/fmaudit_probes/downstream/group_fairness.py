@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -96,6 +97,7 @@ class GroupFairness(Probe):
         for number, row in enumerate(data.rows):
             if whole_number(str(row["label"])) is not None:
                 numbers.setdefault(str(row["label"]), number + 1)
+        listed = json.dumps(numbers)
         for number, row in enumerate(data.rows):
             groups = {name: value for name, value in row.items() if name.startswith(GROUP_PREFIX)}
             if not groups:
@@ -113,7 +115,7 @@ class GroupFairness(Probe):
                     "text": row["text"],
                     "label": str(row["label"]),
                     "positive": row.get("positive"),
-                    "numbers": numbers,
+                    "numbers": listed,
                 },
                 slices={name: str(value) for name, value in groups.items()},
             )
@@ -128,7 +130,9 @@ class GroupFairness(Probe):
         Raises ProbeError where the numbers in the file are not the classifier's numbers.
         """
         scores = cast(LabelScores, responses[0])
-        if wrong_numbers := other_numbering(item.payload.get("numbers") or {}, scores.labels):
+        if wrong_numbers := other_numbering(
+            json.loads(str(item.payload.get("numbers", "{}"))), scores.labels
+        ):
             raise ProbeError(f"probe {self.id}: {wrong_numbers}")
         try:
             right = label_position(str(item.payload["label"]), scores.labels)
