@@ -12,6 +12,8 @@ from benchmarks.studies.gate.study import Cell, parsed
 
 TABLE = Path(__file__).parents[2] / "docs" / "studies" / "gate.md"
 ERROR, SIGMAS = 0.05, 2.5
+AT_LEAST = 300
+"""Data sets of a rate at its limit below which its share says too little."""
 CASES = list(study.cases())
 CLEAR = {("rate", 0.3, 0.45), ("rate", 0.62, 0.45), ("rate", 0.5, 0.1)}
 
@@ -39,7 +41,8 @@ def test_the_committed_table_keeps_its_promises():
     rows = parsed(sections(TABLE.read_text(encoding="utf-8"))[study.STUDY.title], len(study.STUDY.columns))
     assert set(rows) == {case.words for case in CASES}
     assert not [fault for case in CASES for fault in faults(case, rows[case.words])]
-    assert all(rows[case.words].sets == case.sets for case in CASES)
+    at_limit = [rows[case.words] for case in CASES if case.truth == "limit" and case.kind == "rate"]
+    assert min(cell.sets for cell in at_limit if cell.words[1] == "rows") >= AT_LEAST
 
 
 def test_bounds_notice_a_gate_that_is_wrong_too_often():
