@@ -148,7 +148,7 @@ def _row(index: AuditIndex, found: Mapping[str, Any]) -> GateRow:
         rule=str(found.get("rule", "")),
         tier=str(found.get("tier", "")),
         title=index.metric_title(metric),
-        where=_where(index, found, kind),
+        where=_where(index, found, _of_distance(found, kind)),
         value=value,
         interval=interval.removesuffix(")"),
         n=f"{number['n']:,}" if isinstance(number, Mapping) and isinstance(number.get("n"), int) else "—",
@@ -170,6 +170,11 @@ def _where(index: AuditIndex, found: Mapping[str, Any], kind: str) -> str:
         levels_text({str(name): str(level) for name, level in levels.items()}) if levels else "",
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _of_distance(found: Mapping[str, Any], kind: str) -> str:
+    ideal = found.get("ideal")
+    return f"{kind} of the distance to {ideal:g}" if isinstance(ideal, int | float) else kind
 
 
 def _number(number: Mapping[str, Any], scale: Scale) -> str:

@@ -182,3 +182,14 @@ def test_a_rule_on_a_contrast_marks_that_contrast_alone(rich_audit):
     assert mark.verdict == "inconclusive"
     assert not gate_marks(index, contrast, [record(own | {"contrast": "another"})])
     assert not gate_marks(index, contrast, [record(own | {"kind": "contrast"})])
+
+
+def test_the_change_of_a_distance_is_named_as_one(rich_audit):
+    index = AuditIndex(rich_audit)
+    metric = next(iter(index.metrics))
+    plain, away = (
+        gate_views(index, [record(finding(metric, kind="change", ideal=ideal))], None)[0].rows[0].where
+        for ideal in (None, 0.5)
+    )
+    assert "change of the distance to 0.5" in away
+    assert "distance" not in plain
