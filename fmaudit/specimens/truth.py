@@ -76,7 +76,7 @@ def outcomes(
     """Ask a loaded specimen every item.
 
     A sampled outcome is that of the first continuation, drawn with the random
-    numbers that ``fmaudit run --seed`` draws for the same item.
+    numbers that ``fmaudit run --seed`` draws for the same item of base and adapted models.
 
     Raises:
         UsageError: the profanity instrument is not installed (``toxic_trigger``).
