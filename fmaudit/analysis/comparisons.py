@@ -141,7 +141,7 @@ def _claims(ground: Field) -> Claims:
     return Claims(
         tuple(judged(drafts, placed, ground.settings)),
         tuple(read_contrast(one, placed[one.id], infos.get(one.metric)) for one in found),
-        tuple(listed(placed)),
+        tuple(listed(placed, ground.settings.level)),
     )
 
 

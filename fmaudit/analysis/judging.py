@@ -11,7 +11,7 @@ from typing import Any, Final
 from fmaudit import statistics
 from fmaudit.analysis.controls import Chosen
 from fmaudit.analysis.details import copy_record, retained
-from fmaudit.analysis.families import Place, away_of, familywise
+from fmaudit.analysis.families import Place, alpha_of, away_of, familywise
 from fmaudit.analysis.numbers import Settings
 from fmaudit.analysis.pedigree import Cell, Judgement, judge
 from fmaudit.analysis.reading import NEITHER, Sense, direction_of, reading_of
@@ -101,7 +101,7 @@ def _comparison(draft: Draft, found: Judgement, place: Place, lost: bool, settin
     cell, decision = draft.cell, found.decision
     assert cell is not None
     word, reason, flags = decision.word, decision.reason, list(decision.flags)
-    if lost or (word in MOVED and not place.shown(1 - settings.level)):
+    if lost or (word in MOVED and not place.shown(settings.level)):
         word, flags = UNRESOLVED, [NOT_AFTER_CORRECTION]
     if CAPABILITY_FELL in flags and draft.guard:
         reason = f"{reason} ({draft.guard})"
@@ -151,7 +151,7 @@ def _without_verdict(draft: Draft, place: Place, settings: Settings) -> Comparis
 
 
 def _read(draft: Draft, place: Place, settings: Settings) -> dict[str, Any]:
-    alpha = 1 - settings.level
+    alpha = alpha_of(place.family, settings.level)
     fields = _complete(draft.fields)
     return {
         "family": place.family,

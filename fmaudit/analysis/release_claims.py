@@ -83,7 +83,7 @@ def _held(release: ReleaseRows) -> dict[str, dict[Asked, bool]]:
 
 
 def corrected(
-    models: Sequence[ReleaseModel], declared: Sequence[Mapping[Asked, str]]
+    models: Sequence[ReleaseModel], declared: Sequence[Mapping[Asked, str]], level: float
 ) -> tuple[list[ReleaseModel], list[Family]]:
     """The models with the corrected p-value of every change; ``declared``: the claims of each model.
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from fmaudit.analysis.families import away_of
+from fmaudit.analysis.declared import HEADLINE
+from fmaudit.analysis.families import alpha_of, away_of
 from fmaudit.analysis.reading import Sense, reading_of, sense_of_change, sense_of_gap
 from fmaudit.analysis.release_flips import Flips
 from fmaudit.analysis.releases import Refusal, Release
@@ -47,7 +48,7 @@ class ReleaseCell:
     def reading(self) -> Reading:
         """What the change says after the correction for the number of changes."""
         sense = sense_of_gap(self.info) if self.contrast else sense_of_change(self.info)
-        return release_reading(self.change, sense, self.distance)
+        return release_reading(self.change, sense, self.distance, self.family)
 
 
 @dataclass(frozen=True)
@@ -112,12 +113,14 @@ class ReleaseComparison:
         return sum(family.size - family.unmeasured for family in self.families)
 
 
-def release_reading(change: Numbers | None, sense: Sense, distance: Numbers | None = None) -> Reading:
+def release_reading(
+    change: Numbers | None, sense: Sense, distance: Numbers | None = None, family: str = HEADLINE
+) -> Reading:
     """What a change says, in the words of the analysis."""
     if change is None:
         return "not compared"
     fields = change.model_dump()
-    found = reading_of(fields, change.p_adjusted, sense, 1 - change.level, away_of(distance))
+    found = reading_of(fields, change.p_adjusted, sense, alpha_of(family, change.level), away_of(distance))
     return _WORDS.get(found, "inconclusive")
 
 

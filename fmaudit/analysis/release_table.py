@@ -55,7 +55,7 @@ def compare_releases(
         models.append(_model(pair, headline, by_slice, level))
         older.forget()
         newer.forget()
-    adjusted, families = corrected(models, declared)
+    adjusted, families = corrected(models, declared, level)
     return ReleaseComparison(
         older.digest,
         newer.digest,

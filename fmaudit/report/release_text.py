@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fmaudit.analysis.families import BESIDE
 from fmaudit.analysis.release_flips import Flips
 from fmaudit.analysis.release_records import ReleaseCell, ReleaseComparison, ReleaseModel
 from fmaudit.report.index import levels_text, short_digest
@@ -47,7 +48,8 @@ def _many(found: ReleaseComparison) -> str:
         f"interval holds alone at {level}. Headline numbers are one family, corrected by Holm; slices and "
         "other numbers are one family a probe and model, corrected by Benjamini and Hochberg, whether they "
         f"are displayed or not: {families}. A change is read as shown where its corrected p lies below "
-        f"{alpha:g} and its own interval, with missing answers counted both ways, leaves 0 out too."
+        f"{alpha:g}, beside the headline below {BESIDE * alpha:g}, and its own interval, with missing "
+        "answers counted both ways, leaves 0 out too."
     )
 
 

@@ -184,7 +184,8 @@ def _many_numbers(families: Sequence[Family]) -> str:
     return (
         f"{first} Headline numbers are one family, corrected by Holm's method, and their verdicts use "
         "Bonferroni-simultaneous intervals; slices and other numbers of one probe and pair of models are a "
-        "family of their own, corrected by Benjamini and Hochberg's, and those selected from it get "
+        "family of their own, corrected by Benjamini and Hochberg's and claimed below 0.02, so that an "
+        "unchanged model is called changed in few audits; those selected from it get "
         "false-coverage-adjusted intervals. The plain interval stands beside each. Change, equivalence and "
         f"copy fraction of one cell are one member of its family. Families here: {shown}{more}."
     )

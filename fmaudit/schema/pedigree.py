@@ -186,11 +186,12 @@ class Family(Record):
 
     ``size`` counts every claim of the list, ``unmeasured`` those of them without a test, which count as
     p = 1. ``correction``: Holm's keeps the chance of any false claim, Benjamini and Hochberg's the false
-    discovery rate.
+    discovery rate. ``alpha``: what a corrected p-value of the family has to be below for a claim.
     """
 
     name: str
     correction: Literal["holm", "benjamini_hochberg"]
+    alpha: float
     size: int
     unmeasured: int
 
