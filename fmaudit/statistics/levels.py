@@ -216,6 +216,28 @@ def signed_mean(rows: Design, terms: Terms, what: str, level: float, draws: int,
     )
 
 
+def without_limits(rows: Design, terms: Terms, what: str, level: float) -> Interval:
+    """Value and jackknife error of a signed sum of means, for limits that come from elsewhere."""
+    codes, units = rows.units()
+    se = jackknife_variance(terms.totals(codes, units)) ** 0.5
+    known = None if np.isnan(se) else se
+    conclusive, reason = rows.verdict()
+    return Interval(
+        value=terms.value(),
+        lower=None,
+        upper=None,
+        level=level,
+        method="none",
+        estimand=rows.estimand(what),
+        n=rows.n,
+        n_eff=effective_rows(rows, terms, known),
+        clusters=rows.levels,
+        se=known,
+        conclusive=conclusive,
+        reason=reason,
+    )
+
+
 def effective_rows(rows: Design, terms: Terms, se: float | None) -> float:
     """Rows divided by the design effect, at most n; the effective clusters without variation."""
     simple = simple_variance(terms)

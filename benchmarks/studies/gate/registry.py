@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.studies.gate import rates
+from benchmarks.studies.gate import contrasts, mean_changes, means, rates
 from benchmarks.studies.gate.study import GateStudy
 
-STUDIES: tuple[GateStudy, ...] = (rates.STUDY,)
+STUDIES: tuple[GateStudy, ...] = (rates.STUDY, means.STUDY, mean_changes.STUDY, contrasts.STUDY)
