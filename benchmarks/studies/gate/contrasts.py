@@ -95,10 +95,10 @@ def simulate(case: Case, sets: int = SETS) -> Cell:
 
 
 TEXT = f"""\
-The first group's rate minus the second's, or the paired change of that difference over the base, may be at most
-{LIMIT:g}, at one-sided confidence .95 (seed {SEED}). The words say which share of each group gains and loses the
-outcome at the limit; *beyond* the first group gains as much more that the contrast is {BEYOND:g}, at the
-*alternative* the second gains until it is {ALTERNATIVE:g}. What the tests hold
+The first group's rate minus the second's, or the paired change of that difference over the base, may be at
+most {LIMIT:g}, at one-sided confidence .95 (seed {SEED}). The words say which share of each group gains and
+loses the outcome at the limit; *beyond* the first group gains as much more that the contrast is {BEYOND:g},
+at the *alternative* the second gains until it is {ALTERNATIVE:g}. What the tests hold
 (`tests/gate/test_gate_study_contrasts.py`) is what they hold of means.
 """
 

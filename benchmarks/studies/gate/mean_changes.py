@@ -108,9 +108,9 @@ def simulate(case: Case, sets: int = SETS) -> Cell:
 
 
 TEXT = f"""\
-The mean of a measure with the declared range 0 to 1 may rise by at most the limit over that of the base on the same
-items, at one-sided confidence .95 (seed {SEED}). *Beyond*: it rises by {BEYOND:g} times the limit; at the
-*alternative* it falls by {-ALTERNATIVE:g} of it. What the tests hold
+The mean of a measure with the declared range 0 to 1 may rise by at most the limit over that of the base on
+the same items, at one-sided confidence .95 (seed {SEED}). *Beyond*: it rises by {BEYOND:g} times the limit;
+at the *alternative* it falls by {-ALTERNATIVE:g} of it. What the tests hold
 (`tests/gate/test_gate_study_mean_changes.py`) is what they hold of means.
 """
 
