@@ -15,10 +15,11 @@ import numpy as np
 
 from benchmarks.studies.gate.study import Cell
 from fmaudit.analysis import pairs
+from fmaudit.analysis.decisive import decisive_contrast_change
 from fmaudit.analysis.numbers import Settings, estimate
 from fmaudit.analysis.tables import Answers
 from fmaudit.gate.verdict import Limit, Requirements, Verdict, beyond, obstacle, passes, two_sided
-from fmaudit.probe import Contrast, Mean, Measure, Metric
+from fmaudit.probe import Contrast, Mean, Measure, Metric, Rate
 from fmaudit.schema import Numbers
 
 CONFIDENCE = 0.95
@@ -61,6 +62,8 @@ def number(rows: Rows, metric: Metric, measures: Sequence[Measure]) -> Numbers:
             if rows.plus is None
             else pairs.contrast_of_change(BETWEEN, metric, pair, measures, SETTINGS)
         )
+        if rows.plus is not None and isinstance(metric, Rate):
+            fields = decisive_contrast_change(fields)
     return Numbers(**{name: value for name, value in fields.items() if name in Numbers.model_fields})
 
 
