@@ -185,7 +185,8 @@ def _gaffke(rows: Design, mapped: Floats, factor: str, level: float) -> tuple[fl
     if not factor:
         return mean_limits(rows.weights * mapped, rows.weights, level)
     codes, units = rows.codes[factor], rows.levels[factor]
-    sums, weights = np.bincount(codes, rows.weights * mapped, units), np.bincount(codes, rows.weights, units)
+    weights = np.bincount(codes, rows.weights, units).astype(float)
+    sums = np.bincount(codes, rows.weights * mapped, units).astype(float)
     return mean_limits(np.minimum(sums, weights), weights, level)
 
 
