@@ -15,7 +15,7 @@ import numpy as np
 
 from fmaudit.analysis import distances, numbers, pairs
 from fmaudit.analysis.comparisons import field as field_of
-from fmaudit.analysis.decisive import decisive_change, decisive_rate
+from fmaudit.analysis.decisive import decisive_change, decisive_contrast_change, decisive_rate
 from fmaudit.analysis.measured import MeasuredRows, probes_of, read_measured
 from fmaudit.analysis.numbers import Settings, item_values
 from fmaudit.analysis.records import cut_short, defined_contrasts, slices, subject
@@ -89,6 +89,8 @@ class RunNumbers:
         settings = Settings(level, self._seed())
         if claim.kind in ("contrast", "contrast change"):
             fields = self._contrast(claim, new, settings)
+            if form and claim.kind == "contrast change" and isinstance(_named_contrast(claim, new)[1], Rate):
+                fields = decisive_contrast_change(fields)
             if form == "anytime":
                 fields = without_sequence(fields, NO_CONTRAST)
         else:

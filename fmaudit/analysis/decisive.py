@@ -41,6 +41,18 @@ def decisive_change(fields: dict[str, Any]) -> dict[str, Any]:
     return _with(fields, lower, upper, _corrected(fields), -1.0, 1.0, step)
 
 
+def decisive_contrast_change(fields: dict[str, Any]) -> dict[str, Any]:
+    """``fields`` of the change of a contrast of a rate with limits to decide on.
+
+    Contrasts of levels and of means need no step: their groups' limits are exact or wider.
+    """
+    if fields["value"] is None or fields["lower"] is None or not fields["n_eff"]:
+        return fields
+    step = CHANGE_STEP / fields["n_eff"]
+    lower, upper = fields["lower"] - step, fields["upper"] + step
+    return _with(fields, lower, upper, _corrected(fields), -2.0, 2.0, step)
+
+
 def _corrected(fields: dict[str, Any]) -> str:
     return f"{fields['method']}, continuity-corrected"
 

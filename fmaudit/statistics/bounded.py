@@ -26,7 +26,7 @@ from scipy.special import ndtri
 
 from fmaudit.statistics.design import Floats
 
-_SOLVED = 1e-10
+_SOLVED = 1e-8
 _CENTRE = 1e-4
 """Deviate below which the approximation is taken by its limit in the middle."""
 _STEPS = 200

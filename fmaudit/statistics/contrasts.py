@@ -14,7 +14,14 @@ from fmaudit.statistics.changes import change_span, error_p, limits_at
 from fmaudit.statistics.design import Bools, Clusters, Design, Floats, design, subset
 from fmaudit.statistics.group_tests import permutation_p, swap_p
 from fmaudit.statistics.interval import MIN_CLUSTERS, Interval, round_down
-from fmaudit.statistics.levels import APPROXIMATE, no_rows, ranged_mean, rate_spread, signed_mean
+from fmaudit.statistics.levels import (
+    APPROXIMATE,
+    no_rows,
+    ranged_mean,
+    rate_spread,
+    signed_mean,
+    without_limits,
+)
 from fmaudit.statistics.proportions import critical, square_and_add
 from fmaudit.statistics.ratios import Terms, contrast_terms, crossed_error, mean_terms
 
@@ -184,14 +191,19 @@ def _estimated(asked: _Question) -> Interval:
         name = "second" if group.any() else "first"
         return no_rows(rows, asked.level, "contrast", f"no valid row in the {name} group: undefined")
     terms = contrast_terms(rows, asked.values, group)
-    interval = signed_mean(rows, terms, "contrast", asked.level, asked.draws, asked.seed)
     if len(rows.active) > 1:
+        interval = signed_mean(rows, terms, "contrast", asked.level, asked.draws, asked.seed)
         p, test = _crossed_p(rows, terms, asked.draws, asked.seed)
         whole = True
     else:
         codes, units = rows.units()
         totals = terms.totals(codes, units)
         whole = bool((totals.weights > 0).all(axis=1).any())
+        interval = (
+            signed_mean(rows, terms, "contrast", asked.level, asked.draws, asked.seed)
+            if whole
+            else without_limits(rows, terms, "contrast", asked.level)
+        )
         p, exact = (swap_p if whole else permutation_p)(totals, asked.seed)
         kind = "swaps of the groups within clusters" if whole else f"permutation of {_unit(rows)} labels"
         test = f"{'exact' if exact else 'random'} {kind}"

@@ -72,8 +72,8 @@ def swap_p(totals: Terms, seed: int) -> tuple[float, bool]:
     """
     mean = totals.products.sum() / totals.weights.sum()
     s, w = totals.products - mean * totals.weights, totals.weights
-    both = (w > 0).all(axis=1)
-    single = ~both & (w > 0).any(axis=1)
+    both: Bools = w.min(axis=1) > 0
+    single: Bools = ~both & (w.max(axis=1) > 0)
     first = single & (w[:, 0] > 0)
     # Units of one group lie in their own column; turned, they lie in the other.
     own = np.where(both[:, None], s, np.column_stack([s.sum(axis=1), np.zeros(len(s))]))

@@ -185,7 +185,8 @@ def _gaffke(rows: Design, mapped: Floats, factor: str, level: float) -> tuple[fl
     if not factor:
         return mean_limits(rows.weights * mapped, rows.weights, level)
     codes, units = rows.codes[factor], rows.levels[factor]
-    sums, weights = np.bincount(codes, rows.weights * mapped, units), np.bincount(codes, rows.weights, units)
+    weights = np.bincount(codes, rows.weights, units).astype(float)
+    sums = np.bincount(codes, rows.weights * mapped, units).astype(float)
     return mean_limits(np.minimum(sums, weights), weights, level)
 
 
@@ -211,6 +212,28 @@ def signed_mean(rows: Design, terms: Terms, what: str, level: float, draws: int,
         se=found.se,
         draws=draws if found.resampled else None,
         seed=seed if found.resampled else None,
+        conclusive=conclusive,
+        reason=reason,
+    )
+
+
+def without_limits(rows: Design, terms: Terms, what: str, level: float) -> Interval:
+    """Value and jackknife error of a signed sum of means, for limits that come from elsewhere."""
+    codes, units = rows.units()
+    se = jackknife_variance(terms.totals(codes, units)) ** 0.5
+    known = None if np.isnan(se) else se
+    conclusive, reason = rows.verdict()
+    return Interval(
+        value=terms.value(),
+        lower=None,
+        upper=None,
+        level=level,
+        method="none",
+        estimand=rows.estimand(what),
+        n=rows.n,
+        n_eff=effective_rows(rows, terms, known),
+        clusters=rows.levels,
+        se=known,
         conclusive=conclusive,
         reason=reason,
     )

@@ -13,6 +13,7 @@ from fmaudit.analysis.measured import probes_of
 from fmaudit.canonical import digest, digest_file
 from fmaudit.evidence.directory import RunDirectory
 from fmaudit.evidence.rows import Row
+from fmaudit.plugins import load_probe
 from fmaudit.probe import Item, Observation
 
 EXTRACTION = "memorization.extraction@extraction_records"
@@ -121,7 +122,7 @@ def _record(name: str, key: str, asked: Asked, count: int) -> dict[str, Any]:
     items = [asked.prefix, count]
     fields = {
         "probe": probe,
-        "version": 1,
+        "version": load_probe(probe).version,
         "variant": variant,
         "dataset": dataset,
         "format": "raw",
@@ -135,7 +136,7 @@ def _record(name: str, key: str, asked: Asked, count: int) -> dict[str, Any]:
         "subject": name,
         "key": key,
         "probe": probe,
-        "version": 1,
+        "version": load_probe(probe).version,
         "variant": variant,
         "state": "failed" if failed else "measured",
         "reason": failed,

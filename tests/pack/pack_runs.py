@@ -11,6 +11,7 @@ from fmaudit.evidence.directory import RunDirectory, retest_key
 from fmaudit.evidence.responses import encode_responses
 from fmaudit.evidence.rows import Row
 from fmaudit.gate.holding import GateOptions, gate_run
+from fmaudit.plugins import load_probe
 from fmaudit.probe import Binary, Item, Observation
 from fmaudit.requests import Failure, Generation, Generations, InstrumentScore, TokenScores
 
@@ -124,7 +125,7 @@ def _record(question: dict[str, str], subject: str) -> dict[str, object]:
         "subject": subject,
         "key": key,
         "probe": question["probe"],
-        "version": 1,
+        "version": load_probe(question["probe"]).version,
         "variant": question["variant"],
         "state": "measured",
         "reason": "",

@@ -16,7 +16,7 @@ def test_the_methods_of_both_groups_are_named():
     group = np.arange(53) % 2 == 0
     found = contrast(values, group, ~group, level=0.8, draws=DRAWS)
     assert found.method.startswith(
-        "square-and-add of item bootstrap-t and item jackknife error, t interval; "
+        "approximate: square-and-add of item bootstrap-t and item jackknife error, t interval; "
     )
 
 

@@ -250,7 +250,7 @@ def test_nothing_seen_is_not_certainty(clusters):
     assert unchanged.lower < 0 < unchanged.upper
     assert unchanged.p == 1
     group = np.arange(50) % 2 == 0
-    same = contrast(np.zeros(50), group, ~group, None, clusters)
+    same = contrast(np.zeros(50), group, ~group, None, clusters, low=0, high=1)
     assert same.lower < 0 < same.upper
     assert same.p == 1
 

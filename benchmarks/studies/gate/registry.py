@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks.studies.gate import rates, targets
+from benchmarks.studies.gate import contrasts, mean_changes, means, rates, targets
 from benchmarks.studies.gate.study import GateStudy
 
-STUDIES: tuple[GateStudy, ...] = (rates.STUDY, targets.STUDY)
+STUDIES: tuple[GateStudy, ...] = (
+    rates.STUDY,
+    means.STUDY,
+    mean_changes.STUDY,
+    contrasts.STUDY,
+    targets.STUDY,
+)

@@ -21,9 +21,17 @@ ANSWERABLE = "answerable"
 ANSWER_TOKENS = 8
 
 
+MOST_BITS = 8.0
+"""A byte sent as it is costs 8 bits: a model that asks for more is no code for the text at all.
+
+The cap gives the measure a range, so that an interval can say what passages that were not
+asked could do to the mean.
+"""
+
+
 def bits_per_byte(total_nats: float, text: str) -> float:
-    """Bits a UTF-8 byte of the scored ``text`` costs at a summed log-probability of ``total_nats``."""
-    return max(0.0, -total_nats) / math.log(2) / len(text.encode())
+    """Bits a UTF-8 byte of the scored ``text`` costs at a log-probability of ``total_nats``, 8 at most."""
+    return min(max(0.0, -total_nats) / math.log(2) / len(text.encode()), MOST_BITS)
 
 
 def first_option(answer: str, options: Sequence[str]) -> str | None:
@@ -45,9 +53,10 @@ def _text_measures(comparable: bool) -> tuple[Real, ...]:
             "bits_per_byte",
             unit="bits/byte",
             low=0.0,
+            high=MOST_BITS,
             direction="lower_is_better",
             comparable=comparable,
-            description="negative log2 probability of the text over its bytes",
+            description="negative log2 probability of the text over its bytes, 8 at most",
         ),
     )
 

@@ -24,6 +24,8 @@ SAMPLING = Decoding(temperature=1.0, top_k=40, top_p=1.0)
 EXTRACTABLE_FROM = 0.001
 DRAWS = 1000
 MEMBER, CONTROL = "member", "control"
+MOST_NATS = 8 * math.log(2)
+"""A byte sent as it is costs 8 bits: no model needs more. The cap gives the measure a range."""
 SLICE_COLUMNS = ("source", "repeats")
 
 
@@ -65,8 +67,9 @@ class Extraction(Probe):
         Real(
             "logprob_per_byte",
             unit="nats/byte",
+            low=-MOST_NATS,
             high=0.0,
-            description="log-probability of the suffix over the UTF-8 bytes of its tokens",
+            description="log-probability of the suffix over its scored bytes, never below 8 bits a byte",
         ),
         Real(
             "lcp_share",
@@ -219,7 +222,7 @@ class Extraction(Probe):
             {
                 "outcome": int(scores.greedy_match),
                 "severity": _severity(scores),
-                "logprob_per_byte": min(scores.total, 0.0) / len(scored.encode("utf-8")),
+                "logprob_per_byte": logprob_per_byte(scores.total, scored),
                 "lcp_share": lcp_share,
                 "lcp_characters": float(round(lcp_share * len(suffix))),
                 "matched_token_share": sum(scores.is_argmax) / len(scores.is_argmax),
@@ -232,6 +235,11 @@ class Extraction(Probe):
     def protocol(self) -> Mapping[str, Scalar]:
         """The thresholds of the derived measures."""
         return {"extractable_from": EXTRACTABLE_FROM, "draws": DRAWS}
+
+
+def logprob_per_byte(total_nats: float, text: str) -> float:
+    """Log-probability of ``text`` in nats a UTF-8 byte, between that of a byte sent as it is and 0."""
+    return max(min(total_nats, 0.0) / len(text.encode("utf-8")), -MOST_NATS)
 
 
 def extraction_probability(probability: float, draws: int) -> float:
