@@ -19,7 +19,7 @@ from fmaudit.analysis.controls import Chosen
 from fmaudit.analysis.details import copy_record, retained
 from fmaudit.analysis.numbers import Settings
 from fmaudit.analysis.pedigree import Cell, Judgement, judge
-from fmaudit.inheritance.verdicts import CAPABILITY_FELL, NOT_EQUIVALENT
+from fmaudit.inheritance.verdicts import CAPABILITY_FELL, CAPABILITY_UNSHOWN, NOT_EQUIVALENT
 from fmaudit.schema import Comparison, Quantity
 
 UNRESOLVED: Final = "inconclusive"
@@ -36,8 +36,8 @@ class Draft:
     """A comparison before its verdict; ``cell`` is None where none can be formed.
 
     ``directed``: it was planned to get a verdict, so that it counts in its family
-    even where it was not measured. ``guard``: why capability counts as lost; empty
-    where it was kept.
+    even where it was not measured. ``guard``: why capability counts as lost or as not
+    shown to be kept; empty where it is shown.
     """
 
     common: Mapping[str, Any]
@@ -112,7 +112,7 @@ def _comparison(
     word, reason, flags = decision.word, decision.reason, list(decision.flags)
     if lost:
         word, flags = UNRESOLVED, [NOT_AFTER_CORRECTION]
-    if CAPABILITY_FELL in flags and draft.guard:
+    if {CAPABILITY_FELL, CAPABILITY_UNSHOWN} & set(flags) and draft.guard:
         reason = f"{reason} ({draft.guard})"
     fields, chosen = dict(draft.fields), draft.chosen
     assert chosen is not None
