@@ -57,7 +57,9 @@ def capability_kept(
     have risen by more, or valid answers to have fallen at all. Anything else, and what was not
     measured, is not shown. ``refusal`` says what may not be compared.
     """
-    language, lost, open_ones = False, [], []
+    language = False
+    lost: list[str] = []
+    open_ones: list[str] = []
     for (subject, key), new in sorted(measured.items()):
         old = measured.get((base, key))
         if subject != adapted or old is None or new.probe.id != CAPABILITY_PROBE:

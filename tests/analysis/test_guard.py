@@ -32,9 +32,9 @@ def guard(before, after, old_bits=None, new_bits=None):
     measured = [
         rows(subject, variant, {measure: values})
         for subject, valid, bits in (("base", before, old_bits), ("child", after, new_bits))
-        for variant, columns in (
-            ("bits_per_byte", {"bits_per_byte": bits}),
-            ("valid_answers", {"valid": valid}),
+        for variant, measure, values in (
+            ("bits_per_byte", "bits_per_byte", bits),
+            ("valid_answers", "valid", valid),
         )
     ]
     indexed = {(entry.subject, entry.key): entry for entry in measured}
@@ -77,10 +77,7 @@ def test_bits_per_byte_have_three_states_too():
 
 
 def test_unmeasured_language_is_not_shown():
-    alone = {
-        (s, "k"): rows(s, "valid_answers", {ANSWERS.removesuffix("_answer_rate"): BASE})
-        for s in ("base", "child")
-    }
+    alone = {(name, "k"): rows(name, "valid_answers", {"valid": BASE}) for name in ("base", "child")}
     found = capability_kept("base", "child", alone, Settings(), lambda *_: "")
     assert (found.state, found.reason) == ("not shown", "bits per byte were not measured on both")
 
