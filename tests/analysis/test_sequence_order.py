@@ -1,5 +1,7 @@
 """Anytime intervals bet in the order of the whole run, so that a later one lies inside the earlier."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -53,10 +55,7 @@ def nested(seeds, level):
     for seed in seeds:
         ordered, outcome = run(seed)
         ends = [limits(ordered, outcome, asked, level) for asked in LOOKS]
-        inside += all(
-            new[0] >= old[0] - 1e-9 and new[1] <= old[1] + 1e-9
-            for old, new in zip(ends, ends[1:], strict=False)
-        )
+        inside += all(new[0] >= old[0] - 1e-9 and new[1] <= old[1] + 1e-9 for old, new in pairwise(ends))
     return inside
 
 
