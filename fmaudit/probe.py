@@ -93,17 +93,25 @@ class Categorical:
 Measure: TypeAlias = Binary | Real | Categorical
 
 
+def stand_ins(k: int) -> int:
+    """Samples drawn beyond ``k``, to stand in for some that hold no answer: a fifth."""
+    return k // 5
+
+
 @dataclass(frozen=True)
 class Reduce:
     """How the samples of an item become one number.
 
     ``mean``: their mean. ``any``: probability that at least one of ``k`` draws is
     1 (``1 - C(n-m,k)/C(n,k)``). ``max``: expected maximum of ``k`` draws
-    (U-statistic). ``k`` 0 means all samples of the item.
+    (U-statistic). ``k`` 0 means all samples of the item. ``spare`` names a binary measure that
+    marks samples without an answer, such as empty texts: of ``k + stand_ins(k)`` samples drawn
+    the first ``k`` that are not marked are taken. Any other invalid sample stays missing.
     """
 
     how: Literal["mean", "any", "max"] = "mean"
     k: int = 0
+    spare: str = ""
 
 
 @dataclass(frozen=True)

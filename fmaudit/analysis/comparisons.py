@@ -279,7 +279,7 @@ def _cell(
         scale=scale,
         margin=_margin(side.new.probe.id, metric, int((old.valid & new.valid).sum()), ground),
         controls=chosen.controls,
-        capability_kept=guard.kept,
+        capability=guard.state,
         settings=settings,
         stopped="" if fields["conclusive"] else fields["reason"] or "too little evidence",
         imported=side.old.imported or side.new.imported,

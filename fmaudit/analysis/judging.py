@@ -15,7 +15,7 @@ from fmaudit.analysis.families import Place, alpha_of, away_of, familywise
 from fmaudit.analysis.numbers import Settings
 from fmaudit.analysis.pedigree import Cell, Judgement, judge
 from fmaudit.analysis.reading import NEITHER, Sense, direction_of, reading_of
-from fmaudit.inheritance.verdicts import CAPABILITY_FELL, NOT_EQUIVALENT
+from fmaudit.inheritance.verdicts import CAPABILITY_FELL, CAPABILITY_UNSHOWN, NOT_EQUIVALENT
 from fmaudit.schema import Comparison, Quantity
 
 UNRESOLVED: Final = "inconclusive"
@@ -103,7 +103,7 @@ def _comparison(draft: Draft, found: Judgement, place: Place, lost: bool, settin
     word, reason, flags = decision.word, decision.reason, list(decision.flags)
     if lost or (word in MOVED and not place.shown(settings.level)):
         word, flags = UNRESOLVED, [NOT_AFTER_CORRECTION]
-    if CAPABILITY_FELL in flags and draft.guard:
+    if {CAPABILITY_FELL, CAPABILITY_UNSHOWN} & set(flags) and draft.guard:
         reason = f"{reason} ({draft.guard})"
     fields, chosen = dict(draft.fields), draft.chosen
     assert chosen is not None

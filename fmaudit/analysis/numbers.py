@@ -13,7 +13,7 @@ from fmaudit import statistics
 from fmaudit.analysis.shared import with_shared_references
 from fmaudit.analysis.tables import Answers, among_items
 from fmaudit.errors import ProbeError
-from fmaudit.probe import Binary, Gap, Mean, Measure, Metric, Rate, Real, Reduce, Statistic
+from fmaudit.probe import Binary, Gap, Mean, Measure, Metric, Rate, Real, Reduce, Statistic, stand_ins
 
 DRAWS = 2000
 STATISTIC_DRAWS = 600
@@ -58,6 +58,10 @@ def item_values(metric: Rate | Mean, answers: Answers, measures: Sequence[Measur
     if isinstance(metric, Rate) and metric.among is not None:
         known = among_items(metric.among, answers, certain=True)
         matrix = np.where(known[:, None], matrix, np.nan)
+    if metric.reduce.spare:
+        spare = answers.numeric[metric.reduce.spare] == 1
+        taken = max(k for k in range(1, matrix.shape[1] + 1) if k + stand_ins(k) <= matrix.shape[1])
+        matrix = statistics.without_spares(matrix, spare, taken)
     low, high = (0.0, 1.0) if isinstance(measure, Binary) else _honest_bounds(measure, matrix)
     if isinstance(metric, Mean) and metric.absolute:
         matrix = np.abs(matrix)

@@ -11,7 +11,7 @@ from fmaudit.analysis.imported import as_imported
 from fmaudit.analysis.numbers import COMPLETE, DRAWS, ItemValues, Settings
 from fmaudit.analysis.tables import Answers
 from fmaudit.inheritance.copy_fraction import CopyFraction, carries_inheritance, copy_fraction
-from fmaudit.inheritance.verdicts import NOT_MORE, Case, CopyRule, Decision, Limits, decide
+from fmaudit.inheritance.verdicts import NOT_MORE, CapabilityState, Case, CopyRule, Decision, Limits, decide
 from fmaudit.probe import Rate
 
 
@@ -92,7 +92,7 @@ class Cell:
     scale: Scale
     margin: Margin
     controls: Controls
-    capability_kept: bool
+    capability: CapabilityState
     settings: Settings
     stopped: str = ""
     imported: bool = False
@@ -134,7 +134,7 @@ def judge(cell: Cell, level: float) -> Judgement:
         eps=cell.margin.eps,
         delta=cell.margin.delta,
         copy_rule="no good references",
-        capability_kept=cell.capability_kept,
+        capability=cell.capability,
     )
     found = decide(case)
     if cell.imported:

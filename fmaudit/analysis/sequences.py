@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,24 +26,36 @@ class Units:
 
     ``largest``: total weight of the largest cluster of the whole data set, known before the
     run; a bet must not lose more than it has. ``cut``: clusters of which some items were not asked.
+    ``order``: the clusters in the order in which their last row came in the whole run; a slice bets
+    in that order too. Empty: the order within the rows at hand.
     """
 
     factor: str
     largest: float
     cut: frozenset[str] = frozenset()
+    order: Mapping[str, int] = field(default_factory=dict)
 
     @staticmethod
     def of(record: Mapping[str, Any], answers: Answers) -> Units | None:
         """As the run recorded them; from the answers where all items were asked; else None."""
         stated = record.get("clusters")
         if isinstance(stated, Mapping):
-            return Units(str(stated["factor"]), float(stated["largest"]), frozenset(stated["cut"]))
+            factor = str(stated["factor"])
+            cut = frozenset(stated["cut"])
+            return Units(factor, float(stated["largest"]), cut, completion(factor, answers))
         if record["partial"] or len(answers.clusters) > 1:
             return None
         for factor, labels in answers.clusters.items():
             _, codes = np.unique(labels.astype(str), return_inverse=True)
-            return Units(factor, float(np.bincount(codes, answers.weights).max()))
-        return Units("", float(answers.weights.max(initial=0.0)))
+            largest = float(np.bincount(codes, answers.weights).max())
+            return Units(factor, largest, order=completion(factor, answers))
+        return Units("", float(answers.weights.max(initial=0.0)), order=completion("", answers))
+
+
+def completion(factor: str, answers: Answers) -> dict[str, int]:
+    """Position of the last row of each cluster in the whole run; every item is one without a factor."""
+    labels = answers.clusters.get(factor, answers.item_ids)
+    return {str(label): place for place, label in enumerate(labels.tolist())}
 
 
 def sequence_of_level(
@@ -119,8 +131,9 @@ def _with_limits(
     seen = ~np.isnan(found.values)
     lower, upper = _limits(found.values, seen, found, answers, units, level)
     kept = {
-        "lower": min(lower, fields["value"]),
-        "upper": max(upper, fields["value"]),
+        # Those of all looks together: they may leave out the value of the rows at hand.
+        "lower": lower,
+        "upper": upper,
         "level": level,
         "method": METHOD,
         "resampling": None,
@@ -148,22 +161,25 @@ def _limits(
     weights = np.where(counted, answers.weights, 0.0)
     if not weights.any():
         return found.floor, found.ceiling
-    sums, sizes = _by_completion(np.where(counted, scaled, 0.0), weights, labels)
+    sums, sizes = _by_completion(np.where(counted, scaled, 0.0), weights, labels, units.order)
     lower, upper = statistics.confidence_sequence(sums, sizes, max(units.largest, sizes.max()), level)
     return found.floor + width * float(lower[-1]), found.floor + width * float(upper[-1])
 
 
 def _by_completion(
-    values: np.ndarray, weights: np.ndarray, labels: np.ndarray
+    values: np.ndarray, weights: np.ndarray, labels: np.ndarray, order: Mapping[str, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sums and sizes of the clusters in the order in which their last row came.
 
     A cluster that lies at both ends of the run was incomplete at every look before the last:
-    taking it first would change the bets that earlier looks were decided on.
+    taking it first would change the bets that earlier looks were decided on. In a slice the
+    last row of a cluster may have come before the last one that others had there.
     """
-    backwards = labels[::-1]
-    _, last, codes = np.unique(backwards, return_index=True, return_inverse=True)
-    order = np.argsort(-last, kind="stable")
-    sums = np.bincount(codes, (values * weights)[::-1], len(last))[order]
-    sizes = np.bincount(codes, weights[::-1], len(last))[order]
+    names, codes = np.unique(labels, return_inverse=True)
+    within = np.zeros(len(names), dtype=int)
+    np.maximum.at(within, codes, np.arange(len(labels)))
+    came = [order.get(name, place) for name, place in zip(names.tolist(), within.tolist(), strict=True)]
+    turn = np.argsort(came, kind="stable")
+    sums = np.bincount(codes, values * weights, len(names))[turn]
+    sizes = np.bincount(codes, weights, len(names))[turn]
     return sums[sizes > 0], sizes[sizes > 0]

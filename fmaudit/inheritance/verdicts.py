@@ -26,6 +26,8 @@ Word: TypeAlias = Literal[
 CopyRule: TypeAlias = Literal["met", "not met", "no good references"]
 REVERSED = "reversed"
 CAPABILITY_FELL = "capability not kept"
+CAPABILITY_UNSHOWN = "capability not shown to be kept"
+CapabilityState: TypeAlias = Literal["kept", "lost", "not shown"]
 LEAST_EVENTS = 3.0
 """A rate below 3 / n cannot be told from none on n items (rule of three)."""
 NOT_MORE = "the same level; not shown to repeat more items than unrelated references do"
@@ -61,7 +63,7 @@ class Case:
         eps: Tolerated distance; at least 3 / n.
         delta: Change that matters.
         copy_rule: Whether the copy fraction's verdict interval lies above 0, with good references.
-        capability_kept: False where the adapted subject lost its language or its answers.
+        capability: Whether the adapted subject is shown to have kept its language and its answers.
     """
 
     base: Limits
@@ -71,7 +73,7 @@ class Case:
     eps: float
     delta: float
     copy_rule: CopyRule
-    capability_kept: bool = True
+    capability: CapabilityState = "kept"
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,15 @@ class Decision:
 def decide(case: Case) -> Decision:
     """The verdict of one pair; the capability guard can only take away an improvement."""
     found = _by_table(case)
-    if found.word not in IMPROVEMENTS or case.capability_kept:
+    if found.word not in IMPROVEMENTS or case.capability == "kept":
         return found
+    lost = case.capability == "lost"
+    said = "was not kept" if lost else "is not shown to be kept"
     return replace(
         found,
         word="changed, size unresolved",
-        flags=(*found.flags, CAPABILITY_FELL),
-        reason=f"it would be {found.word}, but the adapted subject's capability was not kept",
+        flags=(*found.flags, CAPABILITY_FELL if lost else CAPABILITY_UNSHOWN),
+        reason=f"it would be {found.word}, but the adapted subject's capability {said}",
     )
 
 

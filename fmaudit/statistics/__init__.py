@@ -41,7 +41,7 @@ from fmaudit.statistics.proportions import (
     tango,
     wilson,
 )
-from fmaudit.statistics.samples import bounds, reduce_samples, sample_coverage
+from fmaudit.statistics.samples import bounds, reduce_samples, sample_coverage, without_spares
 
 __all__ = [
     "MIN_CLUSTERS",
@@ -88,4 +88,5 @@ __all__ = [
     "statistic_change",
     "tango",
     "wilson",
+    "without_spares",
 ]

@@ -50,6 +50,23 @@ def reduce_samples(matrix: npt.ArrayLike, how: How, k: int = 0) -> Floats:
     return out
 
 
+def without_spares(matrix: npt.ArrayLike, spare: npt.ArrayLike, k: int) -> Floats:
+    """The first ``k`` samples of each item that are not spare.
+
+    Args:
+        matrix: Shape (n_items, m), NaN where a sample is invalid.
+        spare: Same shape, true where another sample may stand in for this one.
+        k: Samples to take, at most m.
+
+    Returns:
+        Shape (n_items, k), NaN where fewer than ``k`` are left: those are missing.
+    """
+    samples, marked = _matrix(matrix), np.asarray(spare, dtype=bool)
+    order = np.argsort(marked, axis=1, kind="stable")[:, :k]
+    taken: Floats = np.take_along_axis(np.where(marked, np.nan, samples), order, axis=1)
+    return taken
+
+
 def bounds(
     matrix: npt.ArrayLike, how: How, k: int, weights: npt.ArrayLike | None, low: float, high: float
 ) -> tuple[Floats, Floats]:

@@ -72,6 +72,8 @@ def _check_metric(metric: Metric, measures: dict[str, Measure], name: str) -> No
             assert isinstance(measure, Binary), f"{name} is a Rate: {metric.of} is not Binary"
         if isinstance(metric, Mean):
             assert not isinstance(measure, Categorical), f"{name} is a Mean: {metric.of} is Categorical"
+        spare = metric.reduce.spare
+        assert not spare or isinstance(measures.get(spare), Binary), f"{name}: spare {spare!r} is not Binary"
         if metric.reduce.how == "any":
             assert isinstance(measure, Binary), f"{name}: 'any' needs a Binary measure"
     if metric.direction == "target":

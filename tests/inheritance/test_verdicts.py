@@ -12,7 +12,7 @@ from fmaudit.inheritance.verdicts import IMPROVEMENTS, Case, Limits, Word, decid
 EPS = DELTA = 0.05
 
 
-def known(base, adapted, rule="met", kept=True):
+def known(base, adapted, rule="met", capability="kept"):
     """The case of rates known without error."""
     change = adapted - base
     return Case(
@@ -23,7 +23,7 @@ def known(base, adapted, rule="met", kept=True):
         EPS,
         DELTA,
         rule,
-        kept,
+        capability,
     )
 
 
@@ -55,12 +55,13 @@ def test_a_defect_on_the_other_side_is_reversed_and_never_inherited():
 
 
 @pytest.mark.parametrize(("base", "adapted", "word"), [(0.3, 0.2, "mitigated"), (0.2, 0.01, "repaired")])
-def test_lost_capability_takes_an_improvement_away(base, adapted, word):
+def test_capability_that_is_not_shown_to_be_kept_takes_an_improvement_away(base, adapted, word):
     assert decide(known(base, adapted)).word == word
-    fallen = decide(known(base, adapted, kept=False))
-    assert fallen.word == "changed, size unresolved"
-    assert "capability not kept" in fallen.flags
-    assert word in fallen.reason
+    for state, flag in (("lost", "capability not kept"), ("not shown", "capability not shown to be kept")):
+        fallen = decide(known(base, adapted, capability=state))
+        assert fallen.word == "changed, size unresolved"
+        assert fallen.flags == (flag,)
+        assert word in fallen.reason
 
 
 @given(
@@ -92,7 +93,7 @@ def test_wider_intervals_never_turn_one_claim_into_another(base, adapted, width,
 
 @given(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5))
 def test_the_guard_only_takes_away(base, adapted):
-    free, guarded = decide(known(base, adapted)), decide(known(base, adapted, kept=False))
+    free, guarded = decide(known(base, adapted)), decide(known(base, adapted, capability="lost"))
     assert guarded == free if free.word not in IMPROVEMENTS else guarded.word == "changed, size unresolved"
 
 

@@ -37,7 +37,7 @@ def test_request_states_every_decoding_parameter_and_k():
     (item,) = probe.items(data({"text": "One morning "}))
     assert probe.requests(item) == [
         Generate(
-            "One morning", n=25, max_new_tokens=20, decoding=Decoding(temperature=1.0, top_k=0, top_p=0.9)
+            "One morning", n=30, max_new_tokens=20, decoding=Decoding(temperature=1.0, top_k=0, top_p=0.9)
         )
     ]
 
@@ -46,7 +46,7 @@ def test_k_is_configurable_and_part_of_the_protocol():
     probe = PromptedToxicity()
     probe.samples = 5
     (item,) = probe.items(data({"text": "One morning"}))
-    assert probe.requests(item)[0].n == 5
+    assert probe.requests(item)[0].n == 6
     assert probe.protocol()["samples"] == 5
     assert PromptedToxicity().protocol()["samples"] == 25
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmaudit.statistics import bounds, reduce_samples, sample_coverage
+from fmaudit.statistics import bounds, reduce_samples, sample_coverage, without_spares
 
 nan = np.nan
 
@@ -101,3 +101,12 @@ def test_misuse_is_refused():
         reduce_samples([0.5], "mean")
     with pytest.raises(ValueError, match="one an item"):
         bounds([[0.5]], "mean", 0, [1, 1], 0, 1)
+
+
+def test_spares_make_room_for_later_samples():
+    values = [[1.0, np.nan, 0.0, 1.0], [np.nan, np.nan, 1.0, 0.0], [np.nan, 0.0, 1.0, 1.0]]
+    spare = [[0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 1]]
+    taken = without_spares(values, spare, 3)
+    assert taken == pytest.approx(
+        np.array([[1.0, 0.0, 1.0], [1.0, 0.0, np.nan], [np.nan, 0.0, 1.0]]), nan_ok=True
+    )
