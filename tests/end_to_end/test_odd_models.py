@@ -16,20 +16,10 @@ from fmaudit.testing.tiny import (
 )
 from tests.engines.odd_models import DECODER, ENCODER, MARKS, WORD_ENCODER
 
-WORDS = [
-    "garden",
-    "school",
-    "quiet",
-    "morning",
-    "nurse",
-    "engineer",
-    "station",
-    "children",
-    "newspaper",
-    "tea",
-    "guests",
-    "numbers",
-]
+WORDS = (
+    *("garden", "school", "quiet", "morning", "nurse", "engineer"),
+    *("station", "children", "newspaper", "tea", "guests", "numbers"),
+)
 
 
 def words(number, count=5):
