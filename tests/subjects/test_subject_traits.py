@@ -23,10 +23,9 @@ def test_a_base_and_its_adapter_are_asked_each(tmp_path):
     for name, module in subjects[1].model.named_modules():
         if name.endswith("lora_A.subject1"):
             module.register_forward_hook(lambda _m, _a, output: output.roll(-1, dims=1))
-    (fresh,) = (s for s in (subjects[1],))
-    del fresh.__dict__["traits"]
+    del subjects[1].__dict__["traits"]
     del subjects[0].__dict__["traits"]
-    assert fresh.traits.looks_ahead
+    assert subjects[1].traits.looks_ahead
     assert not subjects[0].traits.looks_ahead
 
 
