@@ -16,6 +16,7 @@ from fmaudit.analysis.tables import Answers, read_answers
 from fmaudit.calibration.ladder import Asked, Ladder, Specimen, plan
 from fmaudit.calibration.power import Outcomes, audit, defect_scale, finds, found_in_audits
 from fmaudit.canonical import digest
+from fmaudit.engines.base import ENGINE_PROTOCOL
 from fmaudit.errors import ProbeError
 from fmaudit.evidence.directory import RunDirectory
 from fmaudit.instruments import Instrument, open_instrument
@@ -123,6 +124,7 @@ def _target(
     # Another question, scorer or seed has a folder of its own, so that whatever is there can be used.
     protocol = planned.question() | {
         "token_budget": TOKEN_BUDGET,
+        "engine_protocol": ENGINE_PROTOCOL,
         "seed": specimen.seed,
         "instrument": instrument.digest if instrument else "",
     }

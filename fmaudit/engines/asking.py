@@ -16,7 +16,7 @@ from fmaudit.engines.classify import Classification, ClassifyRow
 from fmaudit.engines.encoding import CausalEncoder
 from fmaudit.engines.forward import HeadRows
 from fmaudit.engines.operation import LoadedModel, padded
-from fmaudit.engines.plain_text import PlainText, control_tokens
+from fmaudit.engines.plain_text import PlainText, control_tokens, readable_text
 from fmaudit.engines.positions import embedding_rows
 from fmaudit.engines.stepping import begin
 from fmaudit.engines.traits import Batching, GenerationWay, ModelKind, ModelTraits
@@ -228,8 +228,9 @@ def _questions(loaded: LoadedModel, kind: ModelKind) -> _Questions:
         encoded = plain.encode(text, frame=True)
         return () if isinstance(encoded, Failure) else tuple(encoded["input_ids"])
 
-    long = _longest(encode, TEXTS, min(LONG, loaded.context_length))
-    short = _longest(encode, TEXTS[1:], min(SHORT, len(long) - 1))
+    texts = TEXTS if any(encode(text) for text in TEXTS) else (readable_text(tokenizer),)
+    long = _longest(encode, texts, min(LONG, loaded.context_length))
+    short = _longest(encode, (*texts[1:], *texts), min(SHORT, len(long) - 1))
     controls = control_tokens(tokenizer)
     rows = embedding_rows(loaded.model)
     ordinary = [i for i in sorted(tokenizer.get_vocab().values()) if i not in controls and i < rows]
@@ -244,9 +245,10 @@ def _questions(loaded: LoadedModel, kind: ModelKind) -> _Questions:
 def _longest(encode: Callable[[str], Ids], texts: Sequence[str], most: int) -> Ids:
     """The longest beginning of one of the texts, cut between words, of at most so many tokens."""
     for text in texts:
-        words = text.split()
+        blank = " " if " " in text else ""
+        words = text.split() if blank else list(text)
         for count in range(len(words), 0, -1):
-            ids = encode(" ".join(words[:count]))
+            ids = encode(blank.join(words[:count]))
             if 0 < len(ids) <= most and len(ids) > GROWN:
                 return ids
     raise ValueError(f"no text of {GROWN + 1} to {most} tokens")

@@ -8,6 +8,13 @@ from typing import Protocol
 
 from fmaudit.requests import Request, RequestKind, Response
 
+ENGINE_PROTOCOL = 2
+"""How text becomes tokens, what of it is scored and what shares a batch; raised where scores change meaning.
+
+2: control tokens in data are text, a token that straddles the first border is scored, and
+rows share a batch only as the model allows.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:

@@ -81,6 +81,25 @@ class PlainText:
         return None
 
 
+def readable_text(tokenizer: Any, pieces: int = 24) -> str:
+    """A text of a tokenizer's own pieces, for one that reads no sentence of ours (another script, no digits).
+
+    Empty where it reads none of its own pieces alone.
+    """
+    plain = PlainText(tokenizer)
+    controls = control_tokens(tokenizer)
+    found: list[str] = []
+    for number in sorted(tokenizer.get_vocab().values()):
+        word = "" if number in controls else str(tokenizer.decode([number])).strip()
+        encoded = plain.encode(word) if word else Failure("")
+        if not isinstance(encoded, Failure) and encoded["input_ids"] and word not in found:
+            found.append(word)
+        if len(found) == pieces:
+            break
+    spaced = " ".join(found)
+    return "".join(found) if isinstance(plain.encode(spaced), Failure) else spaced
+
+
 def control_tokens(tokenizer: Any) -> Mapping[int, str]:
     """Name by id of the tokens that steer a model: ends, padding, masks, turns of a chat."""
     named = {int(number): str(name) for number, name in _special(tokenizer)}

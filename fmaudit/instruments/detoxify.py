@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from fmaudit.canonical import digest
+from fmaudit.engines.asking import ask_traits
+from fmaudit.engines.batching import plan_batches
+from fmaudit.engines.operation import LoadedModel
 from fmaudit.errors import SubjectError
 from fmaudit.instruments.base import score_in_batches
 from fmaudit.instruments.detoxify_loading import Loaded, load_checkpoint, load_directory
@@ -66,6 +69,9 @@ class Detoxify:
         self._loaded = loaded
         self._device = device
         self._length = min(LONGEST, loaded.longest)
+        self._batching = ask_traits(
+            LoadedModel(loaded.model, loaded.tokenizer, device, self._length), "classifier"
+        ).batching
         self.chunked = 0
         self.digest = digest(
             {
@@ -74,6 +80,8 @@ class Detoxify:
                 "weights": loaded.digest,
                 "length": self._length,
                 "overlap": CHUNK_OVERLAP,
+                "control_tokens": "text",
+                "batching": self._batching,
             }
         )
         self.card = InstrumentCard(
@@ -111,18 +119,17 @@ class Detoxify:
 
         encoded = self._encode(texts)
         owners: list[int] = encoded.pop("overflow_to_sample_mapping")
-        chunks = len(owners)
+        lengths = [len(ids) for ids in encoded["input_ids"]]
         best = [float("-inf")] * len(texts)
         counts = [owners.count(index) for index in range(len(texts))]
-        for start in range(0, chunks, BATCH):
-            part = {name: rows[start : start + BATCH] for name, rows in encoded.items()}
+        for batch in plan_batches(lengths, BATCH * max(lengths), batching=self._batching):
+            part = {name: [rows[chunk] for chunk in batch] for name, rows in encoded.items()}
             padded = self._loaded.tokenizer.pad(part, return_tensors="pt").to(self._device)
             with torch.inference_mode():
                 logits = self._loaded.model(**padded).logits.float()
             values = logits.sigmoid() if self._loaded.sigmoid else logits.softmax(-1)
-            for owner, value in zip(
-                owners[start : start + BATCH], values[:, self._loaded.column].tolist(), strict=True
-            ):
+            for chunk, value in zip(batch, values[:, self._loaded.column].tolist(), strict=True):
+                owner = owners[chunk]
                 # NaN must win over a number: a broken chunk makes the text unmeasured.
                 best[owner] = (
                     value
@@ -141,5 +148,6 @@ class Detoxify:
             max_length=self._length,
             stride=min(CHUNK_OVERLAP, self._length // 4),
             return_overflowing_tokens=True,
+            split_special_tokens=True,
         )
         return dict(encoded)

@@ -9,6 +9,7 @@ from typing import Any
 
 from fmaudit.canonical import digest
 from fmaudit.context.record import read_context, recorded_context
+from fmaudit.engines.base import ENGINE_PROTOCOL
 from fmaudit.errors import EngineError, NothingEvaluated, ProbeError, UsageError
 from fmaudit.evidence.directory import RunDirectory, open_run_directory
 from fmaudit.instruments import Instrument
@@ -119,6 +120,7 @@ def _plan(
         "limit": options.limit,
         "seed": options.seed,
         "token_budget": options.token_budget or token_budget_of(device),
+        "engine_protocol": ENGINE_PROTOCOL,
     }
 
 
@@ -347,6 +349,7 @@ def _protocol(
 ) -> dict[str, Any]:
     fields = entry.question() | {
         "engine": "transformers",
+        "engine_protocol": ENGINE_PROTOCOL,
         "device": plan["device"].partition(":")[0],
         "dtype": plan["dtype"],
         "seed": plan["seed"],

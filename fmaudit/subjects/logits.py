@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fmaudit.engines.plain_text import readable_text
 from fmaudit.errors import SubjectError
 
 TEXTS = (
@@ -18,15 +19,17 @@ _MAX_TOKENS = 32
 def probe_logits(model: Any, tokenizer: Any, kind: str) -> Sequence[Any]:
     """Float32 logits on the CPU, one tensor a text, each text alone and without padding.
 
-    A text that the tokenizer cannot read (a digit it has no token for) gets an empty tensor.
+    A text that the tokenizer cannot read (a digit it has no token for) gets an empty tensor;
+    one that reads none of them gets a text of its own pieces.
 
     Raises:
-        SubjectError: it reads none of them.
+        SubjectError: it reads nothing.
     """
     import torch
 
+    texts = TEXTS if any(_inputs(tokenizer, text, kind) for text in TEXTS) else (readable_text(tokenizer),)
     answers = []
-    for text in TEXTS:
+    for text in texts:
         inputs = _inputs(tokenizer, text, kind)
         if inputs is None:
             answers.append(torch.empty(0))

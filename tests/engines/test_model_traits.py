@@ -13,10 +13,12 @@ from fmaudit.engines.asking import (
 )
 from fmaudit.engines.base import Ask, EngineSettings
 from fmaudit.engines.operation import LoadedModel
+from fmaudit.engines.plain_text import readable_text
 from fmaudit.engines.positions import position_rows
 from fmaudit.engines.traits import GenerationWay, ModelTraits
 from fmaudit.engines.transformers_engine import TransformersEngine
 from fmaudit.requests import GREEDY, Classify, Failure, Fill, Generate, Score
+from fmaudit.subjects.logits import probe_logits
 from fmaudit.testing.tiny import byte_level_tokenizer, wordpiece_tokenizer
 from tests.engines.odd_models import (
     DECODER,
@@ -237,6 +239,20 @@ def test_the_length_is_read_from_the_position_table(head, config, fields, rows):
         if head != "DebertaForMaskedLM":
             with pytest.raises((IndexError, RuntimeError)):
                 model(input_ids=torch.full((1, rows + 1), 7))
+
+
+def test_a_tokenizer_of_another_script_is_asked_in_its_own_words():
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer(models.WordLevel({word: i for i, word in enumerate("東京都港区芝公園")}))
+    core.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core)
+    fields = {"vocab_size": 8, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    model = made("LlamaForCausalLM", "LlamaConfig", 0.2, **fields, intermediate_size=64)
+    assert "\u6771" in readable_text(tokenizer)
+    assert traits_of(model, "causal", tokenizer) == ModelTraits(generating=GenerationWay())
+    assert [answer.shape[0] for answer in probe_logits(model, tokenizer, "causal")] == [1]
 
 
 def test_relative_positions_are_no_limit():

@@ -65,6 +65,34 @@ def test_directory_and_checkpoint_give_the_scores_of_the_model(directory, tmp_pa
         assert "toxicity" in instrument.card.measures
 
 
+def test_a_control_token_in_a_text_is_text(directory):
+    written, joined = open_instrument(f"detoxify:{directory}").score(
+        ["you [SEP] liar [MASK]", "you [ sep ] liar [ mask ]"]
+    )
+    assert written.value == pytest.approx(joined.value, abs=1e-5)
+    assert written.value != pytest.approx(direct(directory, "you [SEP] liar [MASK]"), abs=1e-4)
+
+
+def test_a_model_that_padding_changes_scores_a_text_as_alone(directory, monkeypatch):
+    from fmaudit.instruments.detoxify import Detoxify
+    from fmaudit.instruments.detoxify_loading import load_directory
+
+    loaded = load_directory(directory, "toxicity", "cpu")
+    usual = Detoxify(loaded, "cpu").digest
+    # Without its mask the model mixes padding into a text.
+    forward = loaded.model.forward
+
+    def blind(input_ids, attention_mask, **inputs):
+        return forward(input_ids=input_ids, attention_mask=torch.ones_like(attention_mask), **inputs)
+
+    monkeypatch.setattr(loaded.model, "forward", blind)
+    instrument = Detoxify(loaded, "cpu")
+    assert instrument.digest != usual
+    texts = ["a short one", "the garden behind the old school was quiet in the morning", *_RUDE]
+    alone = [instrument.score([text])[0].value for text in texts]
+    assert [score.value for score in instrument.score(texts)] == pytest.approx(alone, abs=1e-6)
+
+
 def test_digest_follows_the_weights_and_the_label(directory, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(directory, copy)
