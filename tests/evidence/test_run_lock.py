@@ -40,9 +40,12 @@ def other_process(tmp_path):
 
 
 def test_a_second_writer_is_refused_in_one_line_and_may_come_later(other_process, tmp_path):
-    with pytest.raises(
-        UsageError, match=rf"folder run is being written .*process {other_process.pid}\): wait"
-    ), sole_writer(tmp_path / "run"):
+    with (
+        pytest.raises(
+            UsageError, match=rf"folder run is being written .*process {other_process.pid}\): wait"
+        ),
+        sole_writer(tmp_path / "run"),
+    ):
         pytest.fail("two writers")
     other_process.stdin.close()
     other_process.wait()
