@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from fmaudit.cli.terminals import write_data
+
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="POLICY...")
 
 
@@ -92,7 +94,7 @@ def schema(waivers: bool, output: Path | None) -> None:
 
     text = schema_text("waivers" if waivers else "policy")
     if output is None:
-        click.echo(text, nl=False)
+        write_data(text)
         return
     write_atomically(output, text.encode())
     click.echo(output)

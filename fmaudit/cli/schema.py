@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from fmaudit.cli.terminals import write_data
+
 
 @click.command("schema")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it to this file instead.")
@@ -15,7 +17,7 @@ def command(output: Path | None) -> None:
 
     text = schema_text()
     if output is None:
-        click.echo(text, nl=False)
+        write_data(text)
         return
     from fmaudit.evidence.atomic import write_atomically
 
