@@ -2,9 +2,9 @@
 
 import pytest
 
-from benchmarks.studies import gate_canaries, gate_gaps
+from benchmarks.studies.gate import canaries, gaps
 
-STUDIES = [(study, case) for study in (gate_gaps, gate_canaries) for case in study.cases()]
+STUDIES = [(study, case) for study in (gaps, canaries) for case in study.cases()]
 
 
 def wrong(cell):
@@ -14,7 +14,7 @@ def wrong(cell):
     ]
 
 
-@pytest.mark.parametrize("study", [gate_gaps, gate_canaries])
+@pytest.mark.parametrize("study", [gaps, canaries])
 def test_a_few_sets_of_a_case_have_shares(study):
     case = next(iter(study.cases()))
     found = study.simulate(case, sets=4)
@@ -33,5 +33,5 @@ def test_wrong_decisions_are_rare(study, case):
 
 @pytest.mark.slow
 def test_a_gap_of_thirty_points_is_found():
-    (case,) = [case for case in gate_gaps.cases() if case.truth == "beyond"]
-    assert gate_gaps.simulate(case, sets=300).failed >= 0.6
+    (case,) = [case for case in gaps.cases() if case.truth == "beyond"]
+    assert gaps.simulate(case, sets=300).failed >= 0.6

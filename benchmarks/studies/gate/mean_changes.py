@@ -111,7 +111,7 @@ TEXT = f"""\
 The mean of a measure with the declared range 0 to 1 may rise by at most the limit over that of the base on
 the same items, at one-sided confidence .95 (seed {SEED}). *Beyond*: it rises by {BEYOND:g} times the limit;
 at the *alternative* it falls by {-ALTERNATIVE:g} of it. What the tests hold
-(`tests/gate/test_gate_study_mean_changes.py`) is what they hold of means.
+(`tests/gate/test_gate_study_ranges.py`) is what they hold of means.
 """
 
 STUDY = GateStudy(

@@ -96,7 +96,7 @@ def simulate(case: Case, sets: int = SETS) -> Cell:
 TEXT = f"""\
 The mean of a measure with the declared range 0 to 1 may be at most the limit, at one-sided confidence .95
 (seed {SEED}). *Beyond*: the true mean is {BEYOND:g} times the limit, at the *alternative* {ALTERNATIVE:g}
-of it. What the tests hold (`tests/gate/test_gate_study_means.py`): passes at and beyond the limit, and
+of it. What the tests hold (`tests/gate/test_gate_study_ranges.py`): passes at and beyond the limit, and
 failures at and inside it, in at most 5 %, 6 % with Monte Carlo error. Few items cannot show a small mean:
 of 100 items without a large value, up to 3 in 100 may have one.
 """

@@ -284,7 +284,7 @@ def _gate(case: Case, policy: PolicyFile, seen: Outcomes, n: int) -> ExitCode:
     }
     numbers = RunNumbers(RunDirectory(Path()), policy.policy.defaults.form, rows_of(rows), state)
     evidence = Simulated(numbers)
-    return evaluate(_audit(case, evidence, partial), policy, evidence).exit_code
+    return evaluate(_audit(case, evidence, partial), policy, evidence, {}).exit_code
 
 
 def rows_of(rows: dict[str, MeasuredRows]) -> dict[str, MeasuredRows]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.studies.gate import contrasts, mean_changes, means, rates, targets
+from benchmarks.studies.gate import canaries, contrasts, gaps, mean_changes, means, rates, targets
 from benchmarks.studies.gate.study import GateStudy
 
 STUDIES: tuple[GateStudy, ...] = (
@@ -10,5 +10,7 @@ STUDIES: tuple[GateStudy, ...] = (
     means.STUDY,
     mean_changes.STUDY,
     contrasts.STUDY,
+    gaps.STUDY,
     targets.STUDY,
+    canaries.STUDY,
 )

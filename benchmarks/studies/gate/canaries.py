@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.studies.one_claim import Cell, answers_of, cell, held
+from benchmarks.studies.gate.study import Cell, GateStudy
+from benchmarks.studies.gate.whole_policy import answers_of, cell, held
 from fmaudit.errors import ExitCode
 from fmaudit_probes.memorization.canary import Canary, by_chance
 
@@ -64,3 +65,6 @@ def simulate(case: Case, sets: int = SETS) -> Cell:
         str(case.canaries), str(case.references), f"{case.shift:g}", f"{case.limit:.4g}", case.truth,
     )  # fmt: skip
     return cell(words, case.canaries, sets, drawn)
+
+
+STUDY = GateStudy(NAME, TITLE, TEXT, COLUMNS, cases, simulate)

@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.studies.one_claim import Cell, answers_of, cell, held
+from benchmarks.studies.gate.study import Cell, GateStudy
+from benchmarks.studies.gate.whole_policy import answers_of, cell, held
 from fmaudit.errors import ExitCode
 from fmaudit_probes.downstream.group_fairness import GroupFairness
 
@@ -67,3 +68,6 @@ def simulate(case: Case, sets: int = SETS) -> Cell:
     rates = f"{low:g}" if low == high else f"{low:g} to {high:g}"
     words = (f"{len(case.rates)} of {case.per}", rates, f"{case.limit:g}", case.truth)
     return cell(words, len(group), sets, drawn)
+
+
+STUDY = GateStudy(NAME, TITLE, TEXT, COLUMNS, cases, simulate)

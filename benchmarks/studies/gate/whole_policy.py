@@ -1,7 +1,4 @@
-"""One simulated measurement held against one rule by the gate itself, as cells of its study.
-
-:class:`Cell` has the fields of a cell of the gate's page, so that a registry of studies can list it.
-"""
+"""One simulated measurement held against a policy of one rule by the gate itself."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.studies.gate.study import Cell
 from fmaudit.analysis.claims import Claim, RunNumbers
 from fmaudit.analysis.measured import MeasuredRows, finished
 from fmaudit.analysis.tables import Answers
@@ -24,27 +22,6 @@ from fmaudit.schema import Audit, Comparison, Numbers
 
 CONFIDENCE = 0.95
 SUBJECT = "adapted"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What the gate said of the data sets of one case: ``words`` name it, shares are of ``sets``."""
-
-    words: tuple[str, ...]
-    n: int
-    passed: float
-    failed: float
-    sets: int
-
-    @property
-    def inconclusive(self) -> float:
-        """Share without a decision."""
-        return 1 - self.passed - self.failed
-
-    @property
-    def error(self) -> float:
-        """The larger Monte Carlo standard error of the two shares."""
-        return (max(p * (1 - p) for p in (self.passed, self.failed)) / self.sets) ** 0.5
 
 
 @dataclass
@@ -108,7 +85,7 @@ def held(probe: Probe, metric: str, answers: Answers, most: float) -> ExitCode:
             ],
         }
     )  # fmt: skip
-    return evaluate(audit, policy(name, most), evidence).exit_code
+    return evaluate(audit, policy(name, most), evidence, {}).exit_code
 
 
 def cell(words: tuple[str, ...], n: int, sets: int, drawn: Callable[[int], ExitCode]) -> Cell:
