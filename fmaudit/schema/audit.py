@@ -211,12 +211,19 @@ def read_audit(run: Path) -> Audit:
 
 
 def _with_readings(audit: Audit) -> Audit:
-    """An audit of an earlier release with its numbers corrected as one list, from the p-values it holds."""
+    """An audit of an earlier release with its numbers read after one correction, of the p-values it holds.
+
+    What it recorded of its comparisons stays as it was.
+    """
     # Not at the top: the analysis reads these records.
     from fmaudit.analysis.families import corrected_records
 
-    comparisons, contrasts, families = corrected_records(
+    read, contrasts, families = corrected_records(
         audit.comparisons, audit.contrasts, audit.metrics, audit.subjects
     )
+    comparisons = [
+        old.model_copy(update={"reading": new.reading})
+        for old, new in zip(audit.comparisons, read, strict=True)
+    ]
     found = {"comparisons": comparisons, "contrasts": contrasts, "families": families}
     return audit.model_copy(update=found)
