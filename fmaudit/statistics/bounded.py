@@ -1,11 +1,13 @@
-"""Limits of the mean of a measure with a declared range, valid whatever its distribution there.
+"""Limits of the mean of a measure with a declared range, which assume no shape of its distribution there.
 
 Gaffke (2005) and Learned-Miller and Thomas (2019): the sample with one more observation
 at the end of the range, under random weights uniform on the simplex (spacings of uniform
 order statistics); the upper limit is a quantile of that weighted mean. For zeros and ones
 it is Clopper and Pearson's limit, for smooth data close to a t limit. What was not seen
 counts: of 40 zeros in [0, 1] the mean may still be .09. No claim from a spread that is
-only small because the rare large value did not turn up.
+only small because the rare large value did not turn up. That they cover for every
+distribution is conjectured, not proved: nobody has found one where they fail, and the
+studies of the gate hold them to their level where the bootstrap fails.
 
 Weights uniform on the simplex are exponential variables over their sum, so that
 

@@ -95,7 +95,7 @@ def mean(
 ) -> Interval:
     """Weighted mean of real values.
 
-    With a declared range: Gaffke's limits, which hold for any distribution there;
+    With a declared range: Gaffke's limits, which assume no distribution there;
     joined with the bootstrap's where rows share clusters or weigh differently.
     Without one: bootstrap-t over rows or clusters, a t interval on the jackknife
     error below 10 effective clusters, crossed bootstrap error for several factors;
