@@ -145,7 +145,8 @@ def corrected_records(
         for found in contrasts
         if (owner := _owner(found, known)) is not None
     }
-    ps = {found.id: tested_p(_fields(found)) for found in (*comparisons, *contrasts)}
+    ps = {found.id: tested_p(_fields(found)) for found in comparisons}
+    ps |= {found.id: tested_p(_fields(found)) for found in contrasts}
     found_places = places(claims, ps)
     return (
         [read_comparison(found, found_places[found.id], infos.get(found.metric)) for found in comparisons],
