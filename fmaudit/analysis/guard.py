@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from fmaudit import statistics
 from fmaudit.analysis import pairs
 from fmaudit.analysis.measured import MeasuredRows
-from fmaudit.analysis.numbers import COMPLETE, Settings
+from fmaudit.analysis.numbers import DRAWS, Settings
+from fmaudit.analysis.tables import Answers
 from fmaudit.inheritance.references import MAX_BITS_RATIO
 from fmaudit.inheritance.verdicts import CapabilityState
 from fmaudit.probe import Metric
@@ -20,6 +22,7 @@ BITS, ANSWERS = "bits_per_byte", "valid_answer_rate"
 COMPARABLE_VARIANT = "bits_per_byte"
 """The variant whose bits are those of a code, hence comparable between any two subjects."""
 MAX_LOST_ANSWERS = 0.05
+TINY_BITS = 1e-9
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,11 @@ def capability_kept(
 ) -> Capability:
     """Whether ``adapted`` is shown to have the base's command of language and of answering.
 
-    Kept: the upper limit of the paired change of bits per byte (or pseudo-bits of masked models
-    with one tokenizer) is a tenth at most, and the lower limit of that of valid answers -5
-    points at least, with missing answers as the worst they could be. Lost: bits per byte are shown to
-    have risen by more, or valid answers to have fallen at all. Anything else, and what was not
-    measured, is not shown. ``refusal`` says what may not be compared.
+    Kept: bits per byte (or pseudo-bits of masked models with one tokenizer) rose by a tenth of
+    the base's at most, on average over passages, and valid answers fell by 5 points at most, both at
+    the limit of their interval and with missing answers as the worst they could be. Lost: bits per
+    byte are shown to have risen by more, or valid answers to have fallen at all. Anything else, and
+    what was not measured, is not shown. ``refusal`` says what may not be compared.
     """
     language = False
     lost: list[str] = []
@@ -68,12 +71,14 @@ def capability_kept(
         for metric in new.probe.metrics:
             if metric.id not in (BITS, ANSWERS) or refusal(old, new, metric):
                 continue
-            fields = pairs.compare(metric, pair, new.probe.measures, settings)
-            if fields["value"] is None or fields["upper"] is None:
+            if metric.id == BITS:
+                judged = _language(pair, settings)
+                language = language or judged is not None
+            else:
+                judged = _answers(pairs.compare(metric, pair, new.probe.measures, settings))
+            if judged is None:
                 continue
-            judge = _language if metric.id == BITS else _answers
-            language = language or metric.id == BITS
-            state, reason = judge(fields)
+            state, reason = judged
             if state != "kept":
                 (lost if state == "lost" else open_ones).append(reason)
     if lost:
@@ -83,18 +88,44 @@ def capability_kept(
     return Capability("not shown", "; ".join(open_ones)) if open_ones else Capability("kept")
 
 
-def _language(fields: Mapping[str, Any]) -> tuple[CapabilityState, str]:
-    before, after, worst = fields["base_value"], fields["adapted_value"], fields.get("worst_interval")
-    went = f"bits per byte went from {before:.3g} to {after:.3g}"
-    if fields["lower"] > MAX_BITS_RATIO * before:
+def _language(pair: pairs.Pair, settings: Settings) -> tuple[CapabilityState, str] | None:
+    """State by the mean relative rise of a passage's bits; None where no passage was measured on both.
+
+    A passage that costs twice the base's bits or more counts as twice: the rise then has the range
+    [-1, 1], so that its limits cover passages that were not asked. A rise in bits has no such range of
+    use: 44 passages could not rule out a tenth of a model's one bit where one more may cost eight.
+    """
+    before, after = (side.numeric[BITS][:, 0] for side in (pair.base, pair.adapted))
+    both = ~np.isnan(before) & ~np.isnan(after)
+    if not both.any():
+        return None
+    rise = np.full(len(before), np.nan)
+    rise[both] = np.clip(after[both] / np.maximum(before[both], TINY_BITS) - 1, -1.0, 1.0)
+    seen = _mean_rise(rise[both], pair.base.take(both), settings)
+    worst = _mean_rise(np.where(both, rise, 1.0), pair.base, settings)
+    if seen.lower is None or worst.upper is None:
+        return None
+    weights = pair.base.weights[both]
+    ends = (float(np.average(side[both], weights=weights)) for side in (before, after))
+    went = "bits per byte went from {:.3g} to {:.3g}".format(*ends)
+    if seen.lower > MAX_BITS_RATIO and seen.conclusive:
         return "lost", went
-    if worst is not None and worst[1] <= MAX_BITS_RATIO * before:
+    if worst.upper <= MAX_BITS_RATIO and worst.conclusive:
         return "kept", ""
-    unanswered = ", passages left unanswered" if fields["coverage"] < COMPLETE else ""
+    unanswered = "" if both.all() else ", passages left unanswered"
     return "not shown", f"{went}{unanswered}, and a rise of a tenth is not ruled out"
 
 
-def _answers(fields: Mapping[str, Any]) -> tuple[CapabilityState, str]:
+def _mean_rise(rise: np.ndarray, rows: Answers, settings: Settings) -> statistics.Interval:
+    return statistics.mean(
+        rise, rows.weights, rows.clusters,
+        low=-1.0, high=1.0, level=settings.level, draws=DRAWS, seed=settings.seed,
+    )  # fmt: skip
+
+
+def _answers(fields: Mapping[str, Any]) -> tuple[CapabilityState, str] | None:
+    if fields["value"] is None or fields["upper"] is None:
+        return None
     lowest = (fields.get("worst_interval") or (fields["lower"], None))[0]
     if fields["upper"] < 0:
         return "lost", f"valid answers fell by {-fields['value']:.3f}"
