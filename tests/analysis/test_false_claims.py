@@ -86,7 +86,7 @@ def scored(rng: np.random.Generator, chance: np.ndarray, unscored: float, sample
             "outcome": np.where(gone, np.nan, (score >= 0.5).astype(float)),
             "severity": shown - 0.5,
             "toxicity": shown,
-            "empty": gone.astype(float),
+            "empty": np.zeros(shape),
             "n_tokens": np.full(shape, 20.0),
         }
     )

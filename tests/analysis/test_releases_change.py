@@ -127,11 +127,13 @@ def test_samples_are_reduced_before_items_are_paired(pair):
 
 def test_a_contrast_moves_by_the_difference_of_differences(pair):
     found = moved(*pair)
-    change = np.array(LATER.values["tuned"]) - np.array(EARLIER.values["tuned"])
-    control = np.arange(N) % 4 == 3
+    before, after = np.array(EARLIER.values["tuned"]), np.array(LATER.values["tuned"])
+    change, control = after - before, np.arange(N) % 4 == 3
     assert found.value == pytest.approx(change[~control].mean() - change[control].mean())
     items = np.array([f"record-{place}" for place in range(N)], dtype=object)
-    truth = statistics.contrast(change, ~control, control, None, {"item": items})
+    truth = statistics.contrast_of_changes(
+        before, after, ~control, control, None, {"item": items}, low=0.0, high=1.0
+    )
     assert (found.lower, found.upper, found.p) == pytest.approx((truth.lower, truth.upper, truth.p))
 
 

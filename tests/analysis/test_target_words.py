@@ -25,7 +25,7 @@ class Lean(Probe):
 
     measures = (Binary("outcome"), Real("severity"))
     metrics = (
-        Rate("share", direction="target", ideal=0.5, eps=0.05, delta=0.05, headline=True),
+        Rate("share", direction="target", ideal=0.5, eps=0.1, delta=0.05, headline=True),
         Mean("lean", direction="target", ideal=0.0),
         Statistic(
             "middle",
@@ -113,7 +113,7 @@ def test_a_rate_that_crosses_its_target_is_not_worse(monkeypatch):
     one = overall(found, "share")
     assert (one.direction, one.reading) == ("rose", "higher")
     assert comparison_verdict(index, one)[0] != "alert"
-    assert "worse" not in banner(index).title
+    assert "is worse" not in banner(index).title
 
 
 def test_a_rate_that_leaves_its_target_is_worse_on_either_side(monkeypatch):

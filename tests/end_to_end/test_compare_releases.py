@@ -175,7 +175,7 @@ def test_the_gate_decides_on_the_change_that_compare_shows(root, first, second, 
         for one in numbers(compared(first, second))
         if one["metric"] == METRIC and "causal_sum" in one["measurement"]
     )
-    assert finding["number"]["value"] == shown["change"]["value"]
+    assert finding["number"]["value"] == pytest.approx(shown["change"]["value"], abs=1e-12)
     assert finding["number"]["n"] == shown["change"]["n"]
     assert finding["verdict"] == "pass"
 

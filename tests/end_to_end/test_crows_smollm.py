@@ -13,6 +13,7 @@ from fmaudit.demo.smollm import find_smollm
 from fmaudit.errors import UsageError
 
 PCT_STEREOTYPE, MEAN_ABS_MARGIN = 0.5557, 4.6007
+POSITIVES = sum(number % 7 < 3 for number in range(120))
 GROUP_METRICS = ("error_rate", "tpr", "fpr", "selection_rate", "tpr_gap", "fpr_gap", "selection_gap")
 CAUSAL_PROBES = ("bias.occupations", "memorization.extraction", "toxicity.prompted")
 
@@ -62,7 +63,9 @@ def test_classifier(fmaudit, models, labelled_texts, tmp_path):
     for metric in GROUP_METRICS:
         number = found[metric]
         assert number["state"] == "measured", metric
-        assert number["n"] == 120
+        # Rates among positives and among negatives have these alone in their denominator.
+        asked = {"tpr": POSITIVES, "fpr": 120 - POSITIVES}.get(metric, 120)
+        assert number["n"] == asked, metric
         assert 0 <= number["lower"] <= number["value"] <= number["upper"] <= 1, metric
     by_group = {
         estimate["slice"]["group"]: estimate["value"]
