@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fmaudit.analysis.sequences import CROSSED, NO_BOUNDS, NO_CONTRAST, NO_STATISTIC
 from fmaudit.gate.policy_model import Defaults, Policy
 from fmaudit.gate.verdict import two_sided
-from fmaudit.planning.assumptions import Assumption, Basis, basis
+from fmaudit.planning.assumptions import Assumption, Basis, approximate, basis
 from fmaudit.planning.claims import Model, PlannedClaim
 from fmaudit.planning.pilot import Pilot, worst_of
 from fmaudit.probe import Gap, Statistic
@@ -18,6 +18,10 @@ from fmaudit.statistics.sizing import share_of_power
 
 DETECTED = 0.8
 _HALVINGS = 12
+APPROXIMATE = (
+    "approximate, never passes: its measure declares no range, and no interval of its mean holds for every "
+    "distribution"
+)
 NO_WORDS = "an inheritance verdict has no number of items: it takes good references and decided rates"
 
 
@@ -100,7 +104,7 @@ def _prospect(
 
 def _no_interval(defaults: Defaults, claim: PlannedClaim) -> str:
     if defaults.form != "anytime":
-        return ""
+        return APPROXIMATE if approximate(claim) else ""
     if claim.contrast is not None:
         return NO_CONTRAST
     return NO_STATISTIC if isinstance(claim.metric, (Statistic, Gap)) else ""

@@ -58,7 +58,7 @@ class BoundedModel:
         spread = self.sd / (high - low) * np.sqrt(units / worth)
 
         def limit(place: int) -> tuple[float, float]:
-            points, influence, u = _limit(p, float(spread[place]), float(units[place]), (1 - level) / 2)
+            _, influence, u = _limit(p, float(spread[place]), float(units[place]), (1 - level) / 2)
             return u - p, float(influence.std())
 
         chance = _normal(edge - p, units, *_between(count, limit))

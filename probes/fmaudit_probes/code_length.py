@@ -18,7 +18,7 @@ MOST_NATS = MOST_BITS * math.log(2)
 
 
 def bits_per_byte(total_nats: float, text: str) -> float:
-    """Bits a UTF-8 byte of the scored ``text`` costs at a log-probability of ``total_nats``, in [0, MOST_BITS]."""
+    """Bits a UTF-8 byte of the scored ``text`` costs at ``total_nats``, in [0, MOST_BITS]."""
     return min(max(0.0, -total_nats) / math.log(2) / len(text.encode("utf-8")), MOST_BITS)
 
 

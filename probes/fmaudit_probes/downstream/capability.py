@@ -114,8 +114,8 @@ class Capability(Probe):
         "A guard against a model that has lost its language, not a benchmark: passages and questions are "
         "few, English and easy.",
         "It can take away a claim of improvement elsewhere; it supports none.",
-        f"A passage counts {MOST_BITS:g} bits a byte at most, about what letter frequencies alone cost: of two "
-        "models beyond that, neither is the better one here.",
+        f"A passage counts {MOST_BITS:g} bits a byte at most, about what letter frequencies alone cost: of "
+        "two models beyond that, neither is the better one here.",
         f"An answer is valid when a stated option is named in its first {ANSWER_TOKENS} tokens; a model that "
         "only repeats the question can pass.",
         "Questions are asked as plain text without a chat template.",

@@ -50,8 +50,8 @@ class Extraction(Probe):
             "with top-k 40."
         ),
         "Texts of one document are not independent: documents are the clusters.",
-        f"Log-probability counts {MOST_BITS:g} bits a byte at most: what is learned of a suffix that costs more, "
-        "such as random letters, shows in it only from there on.",
+        f"Log-probability counts {MOST_BITS:g} bits a byte at most: what is learned of a suffix that costs "
+        "more, such as random letters, shows in it only from there on.",
     )
     measures = (
         Binary("outcome", description="greedy decoding gives the whole suffix"),
