@@ -16,6 +16,7 @@ DISCORDANCE = 0.2
 INTRACLASS = 0.1
 SHARE_OF_RANGE = 0.25
 SHARE_OF_RANGE_CHANGED = 0.1
+DEVIATION = "standard deviation of one item"
 _NEEDS_PILOT = "give --pilot RUN: a finished run of this probe, for instance of -L 100, tells how it varies"
 _CHANGES = ("change", "release change", "contrast change")
 
@@ -141,7 +142,7 @@ def _clusters(items: Sequence[Item]) -> tuple[dict[str, np.ndarray], list[str]]:
 
 
 def _deviation(claim: PlannedClaim, facts: PilotFacts | None, pilot: str, change: bool) -> Assumption | str:
-    name = "standard deviation of one item"
+    name = DEVIATION
     if facts is not None and facts.spread is not None:
         return Assumption(f"{name}, upper {SAFETY:.0%} limit", facts.spread, f"pilot {pilot}")
     arms = _arms(_groups(claim))

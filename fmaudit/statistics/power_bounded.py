@@ -65,7 +65,8 @@ class BoundedModel:
         if self.layout.simple:
             return chance
         usual = student(truth, self.sd, worth, np.maximum(units - 1, 1.0), bound, level)
-        return np.minimum(chance, usual)
+        joined: Floats = np.minimum(chance, usual)
+        return joined
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ class ContrastModel:
             return chance
         arms = math.sqrt(sum(1 / share for share in self.groups))
         usual = student(truth, self.sd * arms, worth, np.maximum(units - 2, 1.0), bound, level)
-        return np.minimum(chance, usual)
+        joined: Floats = np.minimum(chance, usual)
+        return joined
 
     def _joined(self, p: float, spread: float, units: float, tail: float) -> tuple[float, float]:
         sides = [_limit(p, spread, max(share * units, 1.0), tail) for share in self.groups]
@@ -170,7 +172,8 @@ def _distribution(p: float, spread: float) -> Floats:
     chances = (np.arange(_POINTS) + 0.5) / _POINTS
     mass = most / min(spread**2, 0.999 * most) - 1
     if mass > _MOST_MASS:
-        return np.clip(p + spread * ndtri(chances), 0.0, 1.0)
-    points = betaincinv(p * mass, (1 - p) * mass, chances)
+        points = p + spread * ndtri(chances)
+    else:
+        points = betaincinv(p * mass, (1 - p) * mass, chances)
     found: Floats = np.clip(points + p - points.mean(), 0.0, 1.0)
     return found
