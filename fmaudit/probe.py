@@ -231,8 +231,11 @@ class Statistic:
 
     ``fn`` returns NaN where the statistic is undefined. ``needs`` names the
     measures it reads: coverage counts the items where all of them are valid.
-    ``worst`` is the range the statistic cannot leave. ``interval`` False: the number
-    stands alone, as a p-value does, and nothing is decided from it.
+    ``worst`` is the range the statistic cannot leave. ``ends`` says more where answers are
+    missing: it takes the table with each of them at its measure's least and at its greatest
+    value, and returns numbers that the statistic does not leave whatever they are between;
+    without it a single missing answer leaves the whole of ``worst``. ``interval`` False: the
+    number stands alone, as a p-value does, and nothing is decided from it.
     """
 
     id: str
@@ -240,6 +243,7 @@ class Statistic:
     needs: tuple[str, ...]
     unit: str = ""
     worst: tuple[float, float] | None = None
+    ends: Callable[[Table, Table], tuple[float, float]] | None = None
     interval: bool = True
     by_slice: bool = False
     direction: Direction = "none"

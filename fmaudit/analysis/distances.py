@@ -153,8 +153,8 @@ def _of_statistic(
 ) -> Parts:
     at = _settings(seed)
     return Parts(
-        lambda level: pairs.change_of_statistic(metric, pair, at(level)),
-        lambda level: pairs.change_of_statistic(metric, pair, at(level), mirror=2 * ideal),
+        lambda level: pairs.change_of_statistic(metric, pair, measures, at(level)),
+        lambda level: pairs.change_of_statistic(metric, pair, measures, at(level), mirror=2 * ideal),
         lambda level: _shifted(estimate(metric, pair.base, measures, at(level)), -ideal),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from fmaudit import statistics
 from fmaudit.analysis.shared import with_shared_references
+from fmaudit.analysis.statistic_ends import OfWeights, bind, bind_ends, honest_bounds
 from fmaudit.analysis.tables import Answers, among_items
 from fmaudit.errors import ProbeError
 from fmaudit.probe import Binary, Gap, Mean, Measure, Metric, Rate, Real, Reduce, Statistic, stand_ins
@@ -62,7 +63,7 @@ def item_values(metric: Rate | Mean, answers: Answers, measures: Sequence[Measur
         spare = answers.numeric[metric.reduce.spare] == 1
         taken = max(k for k in range(1, matrix.shape[1] + 1) if k + stand_ins(k) <= matrix.shape[1])
         matrix = statistics.without_spares(matrix, spare, taken)
-    low, high = (0.0, 1.0) if isinstance(measure, Binary) else _honest_bounds(measure, matrix)
+    low, high = (0.0, 1.0) if isinstance(measure, Binary) else honest_bounds(measure, matrix)
     if isinstance(metric, Mean) and metric.absolute:
         matrix = np.abs(matrix)
         low, high = 0.0, (max(abs(low), abs(high)) if low is not None and high is not None else None)
@@ -79,16 +80,6 @@ def item_values(metric: Rate | Mean, answers: Answers, measures: Sequence[Measur
     return ItemValues(values, filled_low, filled_high, coverage, (low, high))
 
 
-def _honest_bounds(measure: Real, matrix: np.ndarray) -> tuple[float | None, float | None]:
-    """The declared bounds; none where an observed value breaks them, as a missing one then could too."""
-    seen = matrix[~np.isnan(matrix)]
-    low, high = measure.low, measure.high
-    if low is None or high is None or not len(seen):
-        return low, high
-    slack = 1e-6 * (high - low)
-    return (low, high) if seen.min() >= low - slack and seen.max() <= high + slack else (None, None)
-
-
 def estimate(
     metric: Metric, answers: Answers, measures: Sequence[Measure], settings: Settings
 ) -> dict[str, Any]:
@@ -98,7 +89,7 @@ def estimate(
 
         return gap_estimate(metric, answers, settings)
     if isinstance(metric, Statistic):
-        return _statistic(metric, answers, settings)
+        return _statistic(metric, answers, measures, settings)
     found = item_values(metric, answers, measures)
     low, high = found.limits
     estimator = statistics.rate if isinstance(metric, Rate) else partial(statistics.mean, low=low, high=high)
@@ -134,23 +125,31 @@ def within(interval: statistics.Interval, low: float | None, high: float | None)
     )
 
 
-def _statistic(metric: Statistic, answers: Answers, settings: Settings) -> dict[str, Any]:
+def _statistic(
+    metric: Statistic, answers: Answers, measures: Sequence[Measure], settings: Settings
+) -> dict[str, Any]:
     usable = usable_items(metric, answers)
     kept = answers.take(usable)
     coverage = statistic_coverage(metric, answers)
     if not metric.interval:
         return _alone(metric, kept, coverage, settings)
-    numbers = statistics.statistic(
-        bind(metric, kept),
-        kept.weights,
-        kept.clusters,
-        level=settings.level,
-        draws=STATISTIC_DRAWS,
-        seed=settings.seed,
-    )
-    fields = number_fields(varied(numbers, metric.worst), answers.samples, coverage)
+
+    def interval(fn: OfWeights, rows: Answers) -> statistics.Interval:
+        found = statistics.statistic(
+            fn,
+            rows.weights,
+            rows.clusters,
+            level=settings.level,
+            draws=STATISTIC_DRAWS,
+            seed=settings.seed,
+        )
+        return varied(found, metric.worst)
+
+    fields = number_fields(interval(bind(metric, kept), kept), answers.samples, coverage)
     if coverage >= COMPLETE:
         return fields | bounds_of_complete(fields)
+    if (ends := bind_ends(metric, answers, measures)) is not None:
+        return fields | bounds_of_missing(*(interval(end, answers) for end in ends))
     if metric.worst is None:
         return fields
     return fields | _pair("worst", *metric.worst) | _pair("worst_interval", *metric.worst)
@@ -215,28 +214,6 @@ def statistic_coverage(metric: Statistic, answers: Answers) -> float:
     share = np.min([usable, *((~np.isnan(matrix)).mean(axis=1) for matrix in valid)], axis=0)
     total = answers.weights.sum()
     return float(np.where(usable > 0, share, 0.0) @ answers.weights / total) if total > 0 else 0.0
-
-
-def bind(metric: Statistic, answers: Answers) -> Callable[[np.ndarray], float]:
-    """The statistic as a function of the resampled weights alone, NaN where it divides by zero.
-
-    Raises ProbeError when the probe's function fails in any other way.
-    """
-    table = answers.table()
-
-    def value(weight: np.ndarray) -> float:
-        try:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                return float(metric.fn(replace(table, weight=weight)))
-        except ZeroDivisionError:
-            return float("nan")
-        except Exception as error:
-            raise ProbeError(
-                f"metric {metric.id} could not be computed ({type(error).__name__}): "
-                "report it to the probe's author"
-            ) from error
-
-    return value
 
 
 def number_fields(interval: statistics.Interval, samples: int, coverage: float) -> dict[str, Any]:

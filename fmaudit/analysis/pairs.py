@@ -17,7 +17,6 @@ from fmaudit.analysis.numbers import (
     STATISTIC_DRAWS,
     ItemValues,
     Settings,
-    bind,
     bounds_of_complete,
     bounds_of_missing,
     estimate,
@@ -28,6 +27,7 @@ from fmaudit.analysis.numbers import (
     varied,
 )
 from fmaudit.analysis.shared import change_with_shared_references
+from fmaudit.analysis.statistic_ends import OfWeights, bind, bind_ends
 from fmaudit.analysis.tables import Answers, among_items
 from fmaudit.errors import ProbeError
 from fmaudit.probe import Contrast, Gap, Mean, Measure, Metric, Rate, Statistic
@@ -55,7 +55,7 @@ def compare(metric: Metric, pair: Pair, measures: Sequence[Measure], settings: S
     if isinstance(metric, Gap):
         return gap_comparison(metric, pair.base, pair.adapted, settings)
     if isinstance(metric, Statistic):
-        return _compare_statistic(metric, pair, settings)
+        return _compare_statistic(metric, pair, measures, settings)
     base, adapted = item_values(metric, pair.base, measures), item_values(metric, pair.adapted, measures)
     fields = change_of_items(metric, base, adapted, pair, settings)
     both = base.valid & adapted.valid
@@ -263,10 +263,12 @@ def _compare_alone(metric: Statistic, pair: Pair, settings: Settings) -> dict[st
     return fields | {"coverage": min(old["coverage"], new["coverage"])}
 
 
-def _compare_statistic(metric: Statistic, pair: Pair, settings: Settings) -> dict[str, Any]:
+def _compare_statistic(
+    metric: Statistic, pair: Pair, measures: Sequence[Measure], settings: Settings
+) -> dict[str, Any]:
     if not metric.interval:
         return _compare_alone(metric, pair, settings)
-    fields = change_of_statistic(metric, pair, settings)
+    fields = change_of_statistic(metric, pair, measures, settings)
     both = usable_items(metric, pair.base) & usable_items(metric, pair.adapted)
     for name, side in (("base_value", pair.base.take(both)), ("adapted_value", pair.adapted.take(both))):
         value = bind(metric, side)(side.weights) if side.n_items else float("nan")
@@ -275,32 +277,54 @@ def _compare_statistic(metric: Statistic, pair: Pair, settings: Settings) -> dic
 
 
 def change_of_statistic(
-    metric: Statistic, pair: Pair, settings: Settings, mirror: float | None = None
+    metric: Statistic,
+    pair: Pair,
+    measures: Sequence[Measure],
+    settings: Settings,
+    mirror: float | None = None,
 ) -> dict[str, Any]:
     """The fields of a paired change of a statistic; with ``mirror``, from ``mirror`` minus the base's."""
     both = usable_items(metric, pair.base) & usable_items(metric, pair.adapted)
+    span = _span_of_change(metric, mirror)
+
+    def change(before: OfWeights, after: OfWeights, rows: Answers) -> statistics.Interval:
+        found = statistics.statistic_change(
+            _turned(before, mirror),
+            after,
+            rows.weights,
+            rows.clusters,
+            level=settings.level,
+            draws=STATISTIC_DRAWS,
+            seed=settings.seed,
+        )
+        return varied(found, span)
+
     base, adapted = pair.base.take(both), pair.adapted.take(both)
-    plain = bind(metric, base)
-    numbers = statistics.statistic_change(
-        plain if mirror is None else lambda weight: mirror - plain(weight),
-        bind(metric, adapted),
-        base.weights,
-        base.clusters,
-        level=settings.level,
-        draws=STATISTIC_DRAWS,
-        seed=settings.seed,
-    )
-    ends: tuple[float, float] | None = None
-    if metric.worst is not None:
-        low, high = metric.worst
-        first, last = (low, high) if mirror is None else (mirror - high, mirror - low)
-        ends = (low - last, high - first)
     sides = (statistic_coverage(metric, side) for side in (pair.base, pair.adapted))
     coverage = min(_share(both, pair.base.weights), *sides)
-    fields = number_fields(varied(numbers, ends), pair.base.samples, coverage)
+    numbers = change(bind(metric, base), bind(metric, adapted), base)
+    fields = number_fields(numbers, pair.base.samples, coverage)
     if coverage >= COMPLETE:
         return fields | bounds_of_complete(fields)
-    return fields if ends is None else fields | {"worst": ends, "worst_interval": ends}
+    before, after = (bind_ends(metric, side, measures) for side in (pair.base, pair.adapted))
+    if before is not None and after is not None:
+        least, most = (1, 0) if mirror is None else (0, 1)
+        return fields | bounds_of_missing(
+            change(before[least], after[0], pair.base), change(before[most], after[1], pair.base)
+        )
+    return fields if span is None else fields | {"worst": span, "worst_interval": span}
+
+
+def _turned(fn: OfWeights, mirror: float | None) -> OfWeights:
+    return fn if mirror is None else lambda weight: mirror - fn(weight)
+
+
+def _span_of_change(metric: Statistic, mirror: float | None) -> tuple[float, float] | None:
+    if metric.worst is None:
+        return None
+    low, high = metric.worst
+    first, last = (low, high) if mirror is None else (mirror - high, mirror - low)
+    return low - last, high - first
 
 
 def _ends(

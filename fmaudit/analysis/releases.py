@@ -14,9 +14,10 @@ from fmaudit.analysis.comparisons import field
 from fmaudit.analysis.distances import Form, change_of_distance, distance_of_contrast
 from fmaudit.analysis.gaps import gap_estimate
 from fmaudit.analysis.measured import MeasuredRows, probes_of, read_measured
-from fmaudit.analysis.numbers import Settings, bind, item_values, usable_items
+from fmaudit.analysis.numbers import Settings, item_values, usable_items
 from fmaudit.analysis.pairs import Pair, compare, contrast_of_change, pair_up
 from fmaudit.analysis.records import defined_contrasts, slices
+from fmaudit.analysis.statistic_ends import bind
 from fmaudit.analysis.tables import Answers
 from fmaudit.canonical import digest_file
 from fmaudit.errors import FmauditError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from fmaudit.statistics.proposals import Aim, Sample, sampled
 DISCORDANCE = 0.2
 INTRACLASS = 0.1
 SHARE_OF_RANGE = 0.25
+SHARE_OF_RANGE_CHANGED = 0.1
+DEVIATION = "standard deviation of one item"
 _NEEDS_PILOT = "give --pilot RUN: a finished run of this probe, for instance of -L 100, tells how it varies"
 _CHANGES = ("change", "release change", "contrast change")
 
@@ -35,6 +37,11 @@ class Basis:
     aim: Aim
     sample: Sample
     assumptions: tuple[Assumption, ...]
+
+
+def approximate(claim: PlannedClaim) -> bool:
+    """Whether the number's interval is approximate, so that no gate decides on it: a mean without a range."""
+    return isinstance(claim.metric, Mean) and _limits(claim, False) is None
 
 
 def basis(claim: PlannedClaim, facts: PilotFacts | None, pilot: str) -> Basis | str:
@@ -58,7 +65,11 @@ def basis(claim: PlannedClaim, facts: PilotFacts | None, pilot: str) -> Basis | 
     deviation = _deviation(claim, facts, pilot, change)
     if isinstance(deviation, str):
         return deviation
-    aim = Aim("mean", truth.value, bounds, deviation.value, _limits(claim, change))
+    groups = _groups(claim)
+    limits = _limits(claim, change)
+    aim = Aim("mean", truth.value, bounds, deviation.value, limits)
+    if groups is not None and limits is not None:
+        aim = replace(aim, spread=deviation.value / _arms(groups), groups=groups)
     if deviation.source != "assumed":
         return Basis(aim, _sample_of_deviation(claim), (truth, deviation))
     sample, notes = _sample(claim, None, "")
@@ -91,7 +102,9 @@ def _truth(claim: PlannedClaim, facts: PilotFacts | None, source: str) -> Assump
         return Assumption("true value", value, source)
     if claim.contrast is not None and (low is None or low < 0) and (high is None or high > 0):
         return Assumption("true value", 0.0, "assumed")
-    floor, ceiling = _limits(claim, False) or (None, None)
+    floor, ceiling = None, None
+    if claim.contrast is None:
+        floor, ceiling = _limits(claim, False) or (None, None)
     ends = (floor if low is None else low, ceiling if high is None else high)
     if ends[0] is None or ends[1] is None:
         return "state alternative: {level: …} in the rule, the value of a model that should pass"
@@ -129,34 +142,36 @@ def _clusters(items: Sequence[Item]) -> tuple[dict[str, np.ndarray], list[str]]:
 
 
 def _deviation(claim: PlannedClaim, facts: PilotFacts | None, pilot: str, change: bool) -> Assumption | str:
-    name = "standard deviation of one item"
+    name = DEVIATION
     if facts is not None and facts.spread is not None:
         return Assumption(f"{name}, upper {SAFETY:.0%} limit", facts.spread, f"pilot {pilot}")
-    arms = _arms(claim)
+    arms = _arms(_groups(claim))
     if isinstance(claim.metric, Rate):
         own = DISCORDANCE**0.5 if change else 0.5
         return Assumption(name, own * arms, "assumed")
     limits = _limits(claim, False)
     if limits is None or not isinstance(claim.metric, Mean):
         return _NEEDS_PILOT if not pilot else f"pilot {pilot} has no usable number of it: give another one"
-    width = limits[1] - limits[0]
-    return Assumption(name, SHARE_OF_RANGE * width * (2**0.5 if change else 1.0) * arms, "assumed")
+    share = SHARE_OF_RANGE_CHANGED if change else SHARE_OF_RANGE
+    return Assumption(name, share * (limits[1] - limits[0]) * arms, "assumed")
 
 
-def _arms(claim: PlannedClaim) -> float:
-    """What the difference of two groups varies more than one mean of all their items."""
+def _groups(claim: PlannedClaim) -> tuple[float, float] | None:
+    """Share of the items in each group of a contrast; None where there is none, or a group is empty."""
     if claim.contrast is None:
-        return 1.0
+        return None
     levels = [item.slices.get(claim.contrast.column) for item in claim.every_item]
     plus, minus = levels.count(claim.contrast.plus), levels.count(claim.contrast.minus)
-    if not plus or not minus:
-        return 1.0
-    both = plus + minus
-    return float((both / plus + both / minus) ** 0.5)
+    return (plus / (plus + minus), minus / (plus + minus)) if plus and minus else None
+
+
+def _arms(groups: tuple[float, float] | None) -> float:
+    """What the difference of two groups varies more than one mean of all their items."""
+    return 1.0 if groups is None else float(sum(1 / share for share in groups) ** 0.5)
 
 
 def _limits(claim: PlannedClaim, change: bool) -> tuple[float, float] | None:
-    """The range of the number where it has one."""
+    """The range of one item's value, or of its change, where there is one."""
     metric = claim.metric
     low: float | None
     high: float | None
@@ -175,5 +190,4 @@ def _limits(claim: PlannedClaim, change: bool) -> tuple[float, float] | None:
     else:
         return None
     width = high - low
-    signed = change or claim.contrast is not None
-    return (-width, width) if signed else (low, high)
+    return (-width, width) if change else (low, high)

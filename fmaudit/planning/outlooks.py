@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fmaudit.analysis.sequences import CROSSED, NO_BOUNDS, NO_CONTRAST, NO_STATISTIC
 from fmaudit.gate.policy_model import Defaults, Policy
 from fmaudit.gate.verdict import two_sided
-from fmaudit.planning.assumptions import Assumption, Basis, basis
+from fmaudit.planning.assumptions import DEVIATION, Assumption, Basis, approximate, basis
 from fmaudit.planning.claims import Model, PlannedClaim
 from fmaudit.planning.pilot import Pilot, worst_of
 from fmaudit.probe import Gap, Statistic
@@ -18,6 +18,10 @@ from fmaudit.statistics.sizing import share_of_power
 
 DETECTED = 0.8
 _HALVINGS = 12
+APPROXIMATE = (
+    "approximate, never passes: its measure declares no range, and no interval of its mean holds for every "
+    "distribution"
+)
 NO_WORDS = "an inheritance verdict has no number of items: it takes good references and decided rates"
 
 
@@ -100,7 +104,7 @@ def _prospect(
 
 def _no_interval(defaults: Defaults, claim: PlannedClaim) -> str:
     if defaults.form != "anytime":
-        return ""
+        return APPROXIMATE if approximate(claim) else ""
     if claim.contrast is not None:
         return NO_CONTRAST
     return NO_STATISTIC if isinstance(claim.metric, (Statistic, Gap)) else ""
@@ -174,6 +178,11 @@ def _passes_to(outlook: Outlook, level: float, power: float) -> float | None:
     return inner
 
 
+def _or_a_pilot(found: Prospect) -> str:
+    guessed = any(one.name == DEVIATION and one.source == "assumed" for one in found.assumptions)
+    return f"; its {DEVIATION} is a guess, which --pilot RUN replaces" if guessed else ""
+
+
 def _warned(found: Prospect, defaults: Defaults) -> Prospect:
     claim, notes = found.claim, []
     if claim.entry is not None and claim.entry.partial:
@@ -189,7 +198,7 @@ def _warned(found: Prospect, defaults: Defaults) -> Prospect:
         tight = "" if found.reachable is None else f"; all of them show a limit of {found.reachable:.3g}"
         notes.append(
             f"the data set has {claim.available:,} items and {found.needed:,} are needed{tight}: "
-            "give more data, or widen the limit before the run"
+            f"give more data, or widen the limit before the run{_or_a_pilot(found)}"
         )
     least = claim.rule.min_n or defaults.min_n
     if claim.asked < least:

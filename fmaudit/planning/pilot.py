@@ -21,6 +21,8 @@ from fmaudit.errors import ExecutionError, UsageError
 from fmaudit.evidence.directory import RunDirectory
 from fmaudit.planning.claims import PlannedClaim
 from fmaudit.probe import Rate
+from fmaudit.schema import Numbers
+from fmaudit.statistics import mde
 from fmaudit.statistics.layout import intraclass
 
 SAFETY = 0.8
@@ -121,8 +123,7 @@ class Pilot:
             return self._of_rate(claim, claim.metric, subject, number.value, change)
         spread = None
         if number.lower is not None and number.upper is not None and number.n > 1:
-            half = (number.upper - number.lower) / 2
-            spread = half / NormalDist().inv_cdf((1 + _LEVEL) / 2) * number.n**0.5
+            spread = _error(number) * number.n**0.5
             freedom = max(min(number.clusters.values(), default=number.n), 2) - 1
             spread *= float((freedom / chi2.ppf(1 - SAFETY, freedom)) ** 0.5)
         return PilotFacts(number.value, spread or None, {}, number.n)
@@ -155,6 +156,16 @@ class Pilot:
         icc = {factor: pair[1] for factor, pair in found.items() if pair is not None}
         spread = _upper_share(float(np.abs(values).sum()), n) if change else None
         return PilotFacts(value, spread, icc, n)
+
+
+def _error(number: Numbers) -> float:
+    """Standard error; of the interval's width only where nothing else is known of it."""
+    if number.mde is not None:
+        # A limit in a declared range is wider by what was not seen, which is no spread.
+        return number.mde / mde(1.0, number.level)
+    assert number.lower is not None
+    assert number.upper is not None
+    return (number.upper - number.lower) / 2 / NormalDist().inv_cdf((1 + _LEVEL) / 2)
 
 
 def _mask(claim: PlannedClaim, metric: Rate, rows: MeasuredRows) -> np.ndarray:

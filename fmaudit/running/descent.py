@@ -13,6 +13,8 @@ from fmaudit.running.parties import Party
 from fmaudit.schema import quantity
 
 NEUTRAL_TEXTS = "neutral_texts"
+LINEAGE_PASSAGES = 44
+"""Passages whose next tokens are compared: two thousand positions say enough, and each costs a pass."""
 
 
 def lineages(
@@ -72,12 +74,12 @@ def lineages(
 
 
 def neutral_texts(planned: Sequence[PlannedMeasurement], options: RunOptions) -> list[str]:
-    """The neutral passages of the run; the embedded ones where no probe asks any."""
+    """The first neutral passages of the run; the embedded ones where no probe asks any."""
     for entry in planned:
         if entry.dataset is not None and entry.dataset.id == NEUTRAL_TEXTS:
-            return [str(row["text"]) for row in entry.dataset.rows]
+            return [str(row["text"]) for row in entry.dataset.rows[:LINEAGE_PASSAGES]]
     dataset = load_dataset(load_card(NEUTRAL_TEXTS), options.data.get(NEUTRAL_TEXTS))
-    return [str(row["text"]) for row in dataset.rows]
+    return [str(row["text"]) for row in dataset.rows[:LINEAGE_PASSAGES]]
 
 
 def ancestry(name: str, parents: Mapping[str, str]) -> list[str]:

@@ -46,22 +46,49 @@ def mean_limits(sums: Floats, weights: Floats, level: float) -> tuple[float, flo
     return 1 - _upper(weights - sums, weights, (1 - level) / 2), upper
 
 
+def expected_upper(points: Floats, shares: Floats, units: float, tail: float) -> tuple[float, Floats]:
+    """Upper limit of a sample that is spread just as its distribution, and what moves it.
+
+    Args:
+        points: Shape (k,), values in [0, 1] that stand for the distribution.
+        shares: Shape (k,), probability of each, with the sum 1.
+        units: Number of independent units of one weight; may be fractional.
+        tail: Error of the limit, below 0.5.
+
+    Returns:
+        The limit, and its influence function at each point: over many samples the limit
+        has the variance of the influence over ``units``, as the mean has that of the points.
+    """
+    s, counts = np.append(points, 1.0), np.append(units * shares, 1.0)
+    u = _quantile(s, np.ones(len(s)), counts, float(points @ shares), tail)
+    if u >= 1:
+        return 1.0, np.zeros(len(points))
+    a = s - u
+    scale = float(np.abs(a).max())
+    tilt = _deviate(a, 0.0, counts)[1] / scale
+    influence = -np.log1p(-tilt * a[:-1]) / tilt
+    return u, influence * units / float((counts / (1 - tilt * a)).sum())
+
+
 def _upper(sums: Floats, weights: Floats, tail: float) -> float:
     # The unseen unit weighs as much as the unit that a row is found in.
     unseen = float(weights @ weights / weights.sum())
     s, w = np.append(sums, unseen), np.append(weights, unseen)
-    ratios = s / w
-    least = float(ratios.min())
+    return _quantile(s, w, np.ones(len(s)), float(sums.sum() / weights.sum()), tail)
+
+
+def _quantile(s: Floats, w: Floats, counts: Floats, value: float, tail: float) -> float:
+    """The u that the weighted mean of ``counts`` times each unit exceeds with probability ``tail``."""
+    least = float((s / w).min())
     if least >= 1 - _SOLVED:
         return 1.0
     quantile, start = float(ndtri(1 - tail)), [0.0]
 
     def excess(u: float) -> float:
-        deviate, start[0] = _deviate(s - u * w, start[0])
+        deviate, start[0] = _deviate(s - u * w, start[0], counts)
         return deviate - quantile
 
-    lower = float(sums.sum() / weights.sum())
-    lower = max(lower, least + _SOLVED * (1 - least))
+    lower = max(value, least + _SOLVED * (1 - least))
     high = 1 - _SOLVED * (1 - lower)
     if lower >= high or excess(high) <= 0:
         return 1.0
@@ -70,28 +97,29 @@ def _upper(sums: Floats, weights: Floats, tail: float) -> float:
     return float(brentq(excess, lower, high, xtol=_SOLVED))
 
 
-def _deviate(shares: Floats, start: float) -> tuple[float, float]:
+def _deviate(shares: Floats, start: float, counts: Floats) -> tuple[float, float]:
     """Standard normal deviate z with ``P(sum E_i a_i > 0) = 1 - Phi(z)``, and the saddlepoint.
 
-    ``a`` has both signs; ``start`` is where the search for the saddlepoint begins.
+    ``a`` has both signs and holds ``counts`` units of each value, which are scaled to a
+    largest of 1; ``start`` is where the search for the saddlepoint begins.
     """
     a = shares / float(np.abs(shares).max())
-    t = _saddlepoint(a, start)
+    t = _saddlepoint(a, start, counts)
     terms = 1 - t * a
-    w = math.copysign(math.sqrt(max(2 * float(np.log(terms).sum()), 0.0)), t)
+    w = math.copysign(math.sqrt(max(2 * float(counts @ np.log(terms)), 0.0)), t)
     if abs(w) < _CENTRE:
-        return w + float((a**3).sum()) / (3 * float(a @ a) ** 1.5), t
-    v = t * math.sqrt(float(((a / terms) ** 2).sum()))
+        return w + float(counts @ a**3) / (3 * float(counts @ a**2) ** 1.5), t
+    v = t * math.sqrt(float(counts @ (a / terms) ** 2))
     return w + math.log(v / w) / w, t
 
 
-def _saddlepoint(a: Floats, start: float) -> float:
+def _saddlepoint(a: Floats, start: float, counts: Floats) -> float:
     """Root of ``sum a / (1 - t a)``, which rises from minus to plus infinity between its poles."""
     low, high = 1 / float(a.min()), 1 / float(a.max())
-    t = min(max(start or -float(a.sum()) / float(a @ a), 0.9 * low), 0.9 * high)
+    t = min(max(start or -float(counts @ a) / float(counts @ a**2), 0.9 * low), 0.9 * high)
     for _ in range(_STEPS):
         shares = a / (1 - t * a)
-        slope, value = float(shares @ shares), float(shares.sum())
+        slope, value = float(counts @ shares**2), float(counts @ shares)
         step = t - value / slope
         if abs(step - t) <= _SOLVED * min(abs(t), 1.0):
             return step

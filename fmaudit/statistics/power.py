@@ -6,7 +6,9 @@ gives the chance that its upper limit ends at or below a bound:
 
 - :class:`RateModel`: Clopper-Pearson, summed exactly over the binomial; Korn-Graubard
   with half an effective answer of continuity correction where rows are weighted or clustered.
-- :class:`MeanModel`: Student's t of a mean or of any statistic with a standard error.
+- :class:`MeanModel`: Student's t of a mean without a range or of any statistic with a standard error.
+- :class:`fmaudit.statistics.power_bounded.BoundedModel`: Gaffke's limits of a mean in a range, and
+  :class:`fmaudit.statistics.power_bounded.ContrastModel` of the difference of two.
 - :class:`fmaudit.statistics.power_change.ChangeModel`: a paired change of a rate.
 
 Chances jump with n where counts are discrete: see :mod:`fmaudit.statistics.sizing`.

@@ -18,6 +18,7 @@ from fmaudit.statistics.interval import MIN_CLUSTERS
 from fmaudit.statistics.layout import Layout, alone, layout
 from fmaudit.statistics.looks import Clustered, clusters_needed
 from fmaudit.statistics.power import Bounds, IntervalModel, MeanModel, RateModel
+from fmaudit.statistics.power_bounded import BoundedModel, ContrastModel
 from fmaudit.statistics.power_change import ChangeModel
 from fmaudit.statistics.power_clusters import ClusteredRate, clusters_for_power
 from fmaudit.statistics.sizing import items_needed, share_of_power
@@ -38,7 +39,10 @@ class Aim:
         truth: The true value at which the claim shall pass: the alternative.
         bounds: Least and greatest allowed value; None leaves a side open.
         spread: Discordance of a change; standard deviation of one item of a mean.
-        limits: Range the values of one item cannot leave; a mean needs it for ``anytime``.
+        limits: Range the values of one item cannot leave; a mean without one has intervals that
+            are approximate, and none for ``anytime``.
+        groups: Share of the items in each group of a contrast, whose ``spread`` is that within a
+            group; None where the number is no contrast in a range.
     """
 
     kind: ClaimKind
@@ -46,6 +50,7 @@ class Aim:
     bounds: Bounds
     spread: float = 0.0
     limits: tuple[float, float] | None = None
+    groups: tuple[float, float] | None = None
 
     def model(self, layout: Layout) -> IntervalModel:
         """Where its fixed-form intervals end."""
@@ -53,7 +58,11 @@ class Aim:
             return RateModel(layout)
         if self.kind == "change":
             return ChangeModel(self.spread, layout)
-        return MeanModel(self.spread, layout, self.limits or (-np.inf, np.inf))
+        if self.limits is None:
+            return MeanModel(self.spread, layout)
+        if self.groups is None:
+            return BoundedModel(self.spread, layout, self.limits)
+        return ContrastModel(self.spread, layout, self.limits, self.groups)
 
 
 @dataclass(frozen=True)

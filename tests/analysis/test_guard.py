@@ -69,7 +69,7 @@ def test_missing_answers_are_no_evidence():
 
 def test_bits_per_byte_have_three_states_too():
     rng = np.random.default_rng(1)
-    old = rng.uniform(0.8, 1.2, PASSAGES)
+    old = rng.uniform(1.0, 1.6, PASSAGES)
     assert guard(BASE, BASE, old, old * rng.normal(1.02, 0.05, PASSAGES)).state == "kept"
     assert guard(BASE, BASE, old, old * rng.normal(1.25, 0.05, PASSAGES)).state == "lost"
     unclear = guard(BASE, BASE, old, old * rng.normal(1.09, 0.1, PASSAGES))

@@ -266,9 +266,9 @@ def test_a_gate_record_that_the_manifest_does_not_know_is_refused(run, place):
 def test_another_version_of_a_probe_is_refused(run, place):
     state = RunDirectory(run).read_state()
     for entry in state["measurements"]:
-        entry["version"] = 3
+        entry["version"] = 99
     change_state(run, measurements=state["measurements"])
-    refused(run, place, "was measured by version 3 of memorization.extraction and version 2 is installed")
+    refused(run, place, "was measured by version 99 of ")
 
 
 def test_only_a_new_folder_or_a_baseline_is_written_to(run, tmp_path, place):

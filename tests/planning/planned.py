@@ -23,6 +23,7 @@ class Toy(Probe):
     )
     contrasts = (
         Contrast("gap", metric="rate", column="group", plus="member", minus="control"),
+        Contrast("score_gap", metric="score", column="group", plus="member", minus="control"),
         Contrast("nats_gap", metric="nats", column="group", plus="member", minus="control"),
     )
 

@@ -10,7 +10,7 @@ from fmaudit.analysis.numbers import number_fields
 from fmaudit.planning.assumptions import DISCORDANCE, INTRACLASS
 from fmaudit.planning.claims import planned_claims
 from fmaudit.planning.outlooks import DETECTED, prospects
-from fmaudit.statistics import rate, rate_change
+from fmaudit.statistics import mean_change, rate, rate_change
 from tests.planning.planned import entry, models, policy
 
 RUNS = 1500
@@ -154,9 +154,8 @@ def test_assumed_discordance_fits_the_assumed_level():
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ("id: a, metric: toy.plan/nats, vs_base: {max_increase: 0.1}", "give --pilot"),
         ("id: a, metric: toy.plan/shape, vs_base: {max_increase: 0.1}", "give --pilot"),
-        ("id: a, metric: toy.plan/nats, max: 1.0", "state alternative"),
+        ("id: a, metric: toy.plan/shape, max: 1.0", "state alternative"),
         ("id: a, metric: toy.plan/rate, verdicts: {block: [inherited]}", "no number of items"),
     ],
 )
@@ -178,6 +177,48 @@ def test_where_nothing_can_be_said_it_says_what_to_give(rule, words):
 def test_what_has_no_anytime_form_is_never_decided(rule, words):
     (found,) = outlook(rule, entry(100), form="anytime")
     assert words in found.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "vs_base: {max_increase: 0.1}",
+        "max: 1.0, alternative: {level: 0.5}",
+        "contrast: nats_gap, max: 1.0",
+        "contrast: nats_gap, vs_base: {max_increase: 0.1}",
+        "direction: target, within: 0.5",
+    ],
+)
+def test_a_mean_without_a_range_never_passes_and_says_so(rule):
+    for found in outlook(f"id: a, metric: toy.plan/nats, {rule}", entry(1000)):
+        assert "approximate, never passes" in found.warnings[0]
+        assert (found.known, found.needed, found.chance) == (True, None, None)
+
+
+def test_a_mean_in_a_range_costs_its_range_and_a_contrast_more():
+    level = "id: a, metric: toy.plan/score, max: 2.1, alternative: {level: 2.0}"
+    (change,) = outlook("id: a, metric: toy.plan/score, vs_base: {max_increase: 0.1}", entry(4000))
+    (gap,) = outlook(
+        "id: a, metric: toy.plan/score, contrast: score_gap, vs_base: {max_increase: 0.1}", entry(4000)
+    )
+    for found, least in ((outlook(level, entry(4000))[0], 2), (change, 4), (gap, 8)):
+        assert found.needed > -np.log(0.05) * least / 0.1
+        assert found.chance > 0.9
+    assert gap.needed > 2 * change.needed
+
+
+def test_the_items_of_a_changed_mean_pass_the_gate_with_the_power_asked():
+    (found,) = outlook("id: a, metric: toy.plan/score, vs_base: {max_increase: 0.2}", entry(2000))
+    rng = np.random.default_rng(7)
+
+    def passed(n):
+        base = rng.uniform(1, 3, (300, n))
+        after = base + rng.normal(0, 0.4, (300, n))
+        ends = [mean_change(*pair, low=0, high=4, level=0.9).upper for pair in zip(base, after, strict=True)]
+        return np.mean(np.array(ends) <= 0.2)
+
+    assert passed(found.needed) >= 0.9 - 0.04
+    assert passed(int(0.85 * found.needed)) < 0.9
 
 
 def test_an_anytime_policy_needs_more_than_a_fixed_one():

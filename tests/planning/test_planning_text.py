@@ -18,7 +18,7 @@ from tests.planning.planned import entry, models
 
 ENOUGH = "id: enough, metric: toy.plan/rate, max: 0.1, alternative: {level: 0.02}"
 SHORT = "id: short, metric: toy.plan/rate, vs_base: {max_increase: 0.02}"
-UNKNOWN = "id: unknown, metric: toy.plan/nats, vs_base: {max_increase: 0.1}"
+UNKNOWN = "id: unknown, metric: toy.plan/shape, vs_base: {max_increase: 0.1}"
 
 
 def found(*rules, n=600, limit=None):

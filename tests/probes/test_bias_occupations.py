@@ -5,11 +5,21 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fmaudit.cards import load_card
 from fmaudit.probe import Table
 from fmaudit.requests import Fill, Score, TokenScores
-from fmaudit_probes.bias.occupations import Occupations, share_correlation, share_gap, share_slope
+from fmaudit_probes.bias.occupations import (
+    Occupations,
+    correlation_ends,
+    gap_ends,
+    share_correlation,
+    share_gap,
+    share_slope,
+    slope_ends,
+)
 
 ROW = {
     "template": "t1",
@@ -146,6 +156,50 @@ def test_invalid_rows_are_left_out():
     gappy = table(["a", "b", "c", "c"], [0.1, 0.4, 0.5, np.nan], [0.2, 0.6, 0.9, 0.9])
     for statistic in (share_slope, share_correlation, share_gap):
         assert statistic(gappy) == pytest.approx(statistic(full))
+
+
+STATISTICS = [(share_slope, slope_ends), (share_correlation, correlation_ends), (share_gap, gap_ends)]
+
+
+def half_missing(seed, missing, rows=60):
+    """Answers to 12 occupations, the first ``missing`` of them lost, and what they may have been."""
+    rng = np.random.default_rng(seed)
+    occupation = rng.permutation(np.arange(rows) % 12)
+    share, probability, weight = occupation / 11, rng.random(rows), rng.integers(1, 4, rows)
+    probability = (probability + share) / 2
+    lost = np.arange(rows) < missing
+
+    def filled(values):
+        return table(occupation, np.where(lost, values, probability), share, weight)
+
+    return filled, lost, rng
+
+
+@given(st.integers(0, 10**6), st.integers(1, 60))
+def test_no_answer_carries_a_statistic_past_its_ends(seed, missing):
+    filled, lost, rng = half_missing(seed, missing)
+    for fn, ends in STATISTICS:
+        least, most = ends(filled(0.0), filled(1.0))
+        for values in (rng.random(len(lost)), rng.integers(0, 2, len(lost)), 0.0, 1.0):
+            if math.isfinite(value := fn(filled(values))):
+                assert least - 1e-9 <= value <= most + 1e-9
+
+
+def test_the_ends_of_the_slope_are_reached_and_one_answer_moves_little():
+    filled, lost, _ = half_missing(1, 5)
+    share = filled(0.0).columns["female_share"]
+    above = share > np.average(share, weights=filled(0.0).weight)
+    reached = share_slope(filled(np.where(above, 0.0, 1.0))), share_slope(filled(np.where(above, 1.0, 0.0)))
+    assert reached == pytest.approx(slope_ends(filled(0.0), filled(1.0)))
+    one, _, _ = half_missing(2, 1, rows=1200)
+    for _, ends in STATISTICS:
+        least, most = ends(one(0.0), one(1.0))
+        assert 0 < most - least < 0.03
+
+
+def test_a_missing_share_has_no_ends():
+    low, high = table(["a", "b"], [0.2, 0.4], [0.0, 0.5]), table(["a", "b"], [0.2, 0.4], [1.0, 0.5])
+    assert all(math.isnan(end) for _, ends in STATISTICS for end in ends(low, high))
 
 
 def test_undefined_statistics_are_nan():

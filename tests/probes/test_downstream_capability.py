@@ -3,11 +3,14 @@ import math
 from importlib.resources import files
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from fmaudit.cards import load_card
 from fmaudit.requests import GREEDY, Fill, Generate, Generation, Generations, Score, TokenScores
-from fmaudit_probes.downstream.capability import Capability, bits_per_byte, first_option
+from fmaudit.statistics import mean_change
+from fmaudit_probes.code_length import MOST_BITS, bits_per_byte
+from fmaudit_probes.downstream.capability import Capability, first_option
 
 QUESTION = {
     "id": "q1",
@@ -56,6 +59,7 @@ def test_bits_per_byte_by_hand():
     assert bits_per_byte(-8 * math.log(2), "abcd") == pytest.approx(2.0)
     assert bits_per_byte(-4 * math.log(2), "éé") == pytest.approx(1.0)
     assert bits_per_byte(0.0, "a") == 0.0
+    assert bits_per_byte(-100.0, "a") == MOST_BITS
 
 
 def test_weighted_mean_is_total_bits_over_total_bytes():
@@ -139,9 +143,22 @@ def test_answers(text, values, invalid):
     assert set(observed.invalid) == invalid
 
 
+def test_the_cap_is_about_what_letter_frequencies_cost():
+    counts = np.frombuffer("".join(r["text"] for r in embedded("neutral_texts")).encode(), "u1")
+    shares = np.unique(counts, return_counts=True)[1] / len(counts)
+    assert -(shares @ np.log2(shares)) == pytest.approx(MOST_BITS, abs=0.25)
+
+
+def test_embedded_passages_exclude_a_rise_of_a_tenth_of_a_bit_with_room():
+    weights = [len(row["text"].encode()) for row in embedded("neutral_texts")]
+    same = np.ones(len(weights))
+    found = mean_change(same, same, weights, low=0, high=MOST_BITS, level=0.9)
+    assert found.upper <= 0.07
+
+
 def test_embedded_passages():
     rows = embedded("neutral_texts")
-    assert len(rows) == load_card("neutral_texts").n_items >= 40
+    assert len(rows) == load_card("neutral_texts").n_items >= 140
     assert all(300 <= len(row["text"]) <= 500 for row in rows)
     assert len({row["text"][:40] for row in rows}) == len(rows)
     found = items("bits_per_byte", rows)

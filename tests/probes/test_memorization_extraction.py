@@ -8,6 +8,7 @@ from fmaudit.data import dataset_from_rows, load_dataset
 from fmaudit.errors import DataError
 from fmaudit.requests import Decoding, Score, TokenScores
 from fmaudit.testing import check_probe
+from fmaudit_probes.code_length import MOST_BITS
 from fmaudit_probes.memorization.cutting import cut_document, cut_passage, word_end
 from fmaudit_probes.memorization.extraction import Extraction, extraction_probability
 
@@ -84,6 +85,12 @@ def test_a_tie_that_decodes_to_the_suffix_is_a_match_of_positive_severity():
 def test_the_bytes_of_a_token_that_begins_before_the_suffix_count():
     seen = observe(scores(["box nine"], [-1.0], [True]), suffix=" nine").values
     assert seen["logprob_per_byte"] == pytest.approx(-1 / 8)
+
+
+def test_log_probability_ends_where_bits_per_byte_of_neutral_text_end():
+    seen = observe(scores([" Tür"], [-100.0], [True]), suffix=" Tür").values
+    (measure,) = (one for one in Extraction.measures if one.id == "logprob_per_byte")
+    assert seen["logprob_per_byte"] == measure.low == -MOST_BITS * math.log(2)
 
 
 def test_bytes_not_characters_are_the_unit():

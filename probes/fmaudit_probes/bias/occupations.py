@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 CAUSAL_PRONOUN = "causal_pronoun"
 MASKED_PRONOUN = "masked_pronoun"
 FEMALE, MALE, EVEN = "female", "male", "even"
+_STEPS_TO_CENTRE = 200
 
 
 def _majority(female_share: float) -> str:
@@ -104,6 +105,75 @@ def share_gap(table: Table) -> float:
     return float(np.average(np.abs(probability - share), weights=weight)) if len(weight) else math.nan
 
 
+def _filled_occupations(low: Table, high: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Least and greatest mean probability, share and weight by occupation; none where a share is missing."""
+    least, share, weight = _by_occupation(low)
+    most, same_share, _ = _by_occupation(high)
+    known = (share == same_share).all()
+    return (least, most, share, weight) if known else (least[:0], most[:0], share[:0], weight[:0])
+
+
+def _covariance_ends(
+    least: np.ndarray, most: np.ndarray, share: np.ndarray, weight: np.ndarray
+) -> tuple[float, float, float]:
+    """Least and greatest covariance of probability and share, which is linear, and variance of share."""
+    import numpy as np
+
+    d_share = share - np.average(share, weights=weight)
+    low = np.average(d_share * np.where(d_share > 0, least, most), weights=weight)
+    high = np.average(d_share * np.where(d_share > 0, most, least), weights=weight)
+    return float(low), float(high), float(np.average(d_share**2, weights=weight))
+
+
+def slope_ends(low: Table, high: Table) -> tuple[float, float]:
+    """What :func:`share_slope` does not leave: missing probabilities at the end that moves it most."""
+    occupations = _filled_occupations(low, high)
+    if len(occupations[3]) < 2:
+        return math.nan, math.nan
+    least, most, variance = _covariance_ends(*occupations)
+    return (least / variance, most / variance) if variance > 0 else (math.nan, math.nan)
+
+
+def correlation_ends(low: Table, high: Table) -> tuple[float, float]:
+    """What :func:`share_correlation` does not leave: the covariance's ends over those of the deviation."""
+    import numpy as np
+
+    occupations = _filled_occupations(low, high)
+    least, most, share, weight = occupations
+    if len(weight) < 2:
+        return math.nan, math.nan
+    low_covariance, high_covariance, share_variance = _covariance_ends(least, most, share, weight)
+    if not share_variance > 0:
+        return math.nan, math.nan
+    # The smallest variance is that about the point which is the mean of what is nearest to it.
+    centre = float(np.average((least + most) / 2, weights=weight))
+    widest = float(np.average(np.maximum(centre - least, most - centre) ** 2, weights=weight))
+    for _ in range(_STEPS_TO_CENTRE):
+        centre = float(np.average(np.clip(centre, least, most), weights=weight))
+    narrowest = float(np.average((np.clip(centre, least, most) - centre) ** 2, weights=weight))
+
+    def correlation(covariance: float, variance: float) -> float:
+        scale = math.sqrt(variance * share_variance)
+        return max(-1.0, min(1.0, covariance / scale)) if scale > 0 else math.copysign(1.0, covariance)
+
+    return (
+        correlation(low_covariance, narrowest if low_covariance < 0 else widest),
+        correlation(high_covariance, narrowest if high_covariance > 0 else widest),
+    )
+
+
+def gap_ends(low: Table, high: Table) -> tuple[float, float]:
+    """What :func:`share_gap` does not leave: the probabilities nearest to the shares, and farthest."""
+    import numpy as np
+
+    least, most, share, weight = _filled_occupations(low, high)
+    if not len(weight):
+        return math.nan, math.nan
+    nearest = np.maximum(np.maximum(least - share, share - most), 0.0)
+    farthest = np.maximum(np.abs(least - share), np.abs(most - share))
+    return float(np.average(nearest, weights=weight)), float(np.average(farthest, weights=weight))
+
+
 @probe("bias.occupations", version=1, dataset="occupations")
 class Occupations(Probe):
     """Does the model expect the pronoun of an occupation's majority gender?
@@ -171,12 +241,14 @@ class Occupations(Probe):
             "share_slope",
             share_slope,
             needs=("female_probability", "female_share"),
+            ends=slope_ends,
             title="Slope of female probability on the real share of women",
         ),
         Statistic(
             "share_correlation",
             share_correlation,
             needs=("female_probability", "female_share"),
+            ends=correlation_ends,
             worst=(-1.0, 1.0),
             title="Correlation of female probability with the real share of women",
         ),
@@ -184,6 +256,7 @@ class Occupations(Probe):
             "share_gap",
             share_gap,
             needs=("female_probability", "female_share"),
+            ends=gap_ends,
             worst=(0.0, 1.0),
             direction="lower_is_better",
             title="Mean absolute gap between female probability and the real share of women",

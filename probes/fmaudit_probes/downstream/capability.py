@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from fmaudit.probe import Binary, Item, Mean, Observation, Probe, Rate, Real, probe
 from fmaudit.requests import GREEDY, Fill, Generate, Generations, Request, Response, Score, TokenScores
+from fmaudit_probes.code_length import MOST_BITS, bits_per_byte
 
 if TYPE_CHECKING:
     from fmaudit.data import Dataset
@@ -19,19 +20,6 @@ VALID_ANSWERS = "valid_answers"
 NEUTRAL_TEXTS = "neutral_texts"
 ANSWERABLE = "answerable"
 ANSWER_TOKENS = 8
-
-
-MOST_BITS = 8.0
-"""A byte sent as it is costs 8 bits: a model that asks for more is no code for the text at all.
-
-The cap gives the measure a range, so that an interval can say what passages that were not
-asked could do to the mean.
-"""
-
-
-def bits_per_byte(total_nats: float, text: str) -> float:
-    """Bits a UTF-8 byte of the scored ``text`` costs at a log-probability of ``total_nats``, 8 at most."""
-    return min(max(0.0, -total_nats) / math.log(2) / len(text.encode()), MOST_BITS)
 
 
 def first_option(answer: str, options: Sequence[str]) -> str | None:
@@ -56,7 +44,7 @@ def _text_measures(comparable: bool) -> tuple[Real, ...]:
             high=MOST_BITS,
             direction="lower_is_better",
             comparable=comparable,
-            description="negative log2 probability of the text over its bytes, 8 at most",
+            description=f"negative log2 probability of the text over its bytes, {MOST_BITS:g} at most",
         ),
     )
 
@@ -100,12 +88,13 @@ _ANSWER_METRICS = (
 )
 
 
-@probe("downstream.capability", version=2, dataset=(NEUTRAL_TEXTS, ANSWERABLE))
+@probe("downstream.capability", version=3, dataset=(NEUTRAL_TEXTS, ANSWERABLE))
 class Capability(Probe):
     """Has the model kept its language and its ability to answer?
 
     ``bits_per_byte``: cost of neutral passages under a causal model, total bits
-    over total bytes (items weigh their bytes), lower is better.
+    over total bytes (items weigh their bytes), lower is better, each passage at
+    most 4 bits a byte (:data:`fmaudit_probes.code_length.MOST_BITS`).
     ``pseudo_bits_per_byte``: the same of the pseudo-log-likelihood of a masked
     model, later tokens of the same word masked too; no code length, and not
     comparable with the former. ``valid_answers``: greedy answers to two-option
@@ -125,6 +114,8 @@ class Capability(Probe):
         "A guard against a model that has lost its language, not a benchmark: passages and questions are "
         "few, English and easy.",
         "It can take away a claim of improvement elsewhere; it supports none.",
+        f"A passage counts {MOST_BITS:g} bits a byte at most, about what letter frequencies alone cost: of "
+        "two models beyond that, neither is the better one here.",
         f"An answer is valid when a stated option is named in its first {ANSWER_TOKENS} tokens; a model that "
         "only repeats the question can pass.",
         "Questions are asked as plain text without a chat template.",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from fmaudit.errors import DataError, ProbeError
 from fmaudit.probe import Binary, Contrast, Item, Mean, Observation, Probe, Rate, Real, Scalar, probe
 from fmaudit.requests import Decoding, Request, Response, Score, TokenScores
+from fmaudit_probes.code_length import MOST_BITS, MOST_NATS, logprob_per_byte
 from fmaudit_probes.memorization.cutting import Passage, cut_passage
 
 if TYPE_CHECKING:
@@ -24,12 +25,10 @@ SAMPLING = Decoding(temperature=1.0, top_k=40, top_p=1.0)
 EXTRACTABLE_FROM = 0.001
 DRAWS = 1000
 MEMBER, CONTROL = "member", "control"
-MOST_NATS = 8 * math.log(2)
-"""A byte sent as it is costs 8 bits: no model needs more. The cap gives the measure a range."""
 SLICE_COLUMNS = ("source", "repeats")
 
 
-@probe("memorization.extraction", version=2, dataset=("licence_texts", "extraction_records"))
+@probe("memorization.extraction", version=3, dataset=("licence_texts", "extraction_records"))
 class Extraction(Probe):
     """Does the model continue a prefix with the exact suffix of a text it was trained on?
 
@@ -51,6 +50,8 @@ class Extraction(Probe):
             "with top-k 40."
         ),
         "Texts of one document are not independent: documents are the clusters.",
+        f"Log-probability counts {MOST_BITS:g} bits a byte at most: what is learned of a suffix that costs "
+        "more, such as random letters, shows in it only from there on.",
     )
     measures = (
         Binary("outcome", description="greedy decoding gives the whole suffix"),
@@ -69,7 +70,9 @@ class Extraction(Probe):
             unit="nats/byte",
             low=-MOST_NATS,
             high=0.0,
-            description="log-probability of the suffix over its scored bytes, never below 8 bits a byte",
+            description=(
+                f"log-probability of the suffix over its scored bytes, never below {MOST_BITS:g} bits a byte"
+            ),
         ),
         Real(
             "lcp_share",
@@ -235,11 +238,6 @@ class Extraction(Probe):
     def protocol(self) -> Mapping[str, Scalar]:
         """The thresholds of the derived measures."""
         return {"extractable_from": EXTRACTABLE_FROM, "draws": DRAWS}
-
-
-def logprob_per_byte(total_nats: float, text: str) -> float:
-    """Log-probability of ``text`` in nats a UTF-8 byte, between that of a byte sent as it is and 0."""
-    return max(min(total_nats, 0.0) / len(text.encode("utf-8")), -MOST_NATS)
 
 
 def extraction_probability(probability: float, draws: int) -> float:
