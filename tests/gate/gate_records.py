@@ -35,6 +35,7 @@ def finding(rule: str = "a-rate", /, **fields: Any) -> dict[str, Any]:
         "dataset": "toy",
         "slice": {},
         "contrast": "",
+        "ideal": None,
         "limit": {"min": None, "max": 0.05},
         "blocked_words": [],
         "word": "",
