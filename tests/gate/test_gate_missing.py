@@ -26,13 +26,14 @@ def mean_of(table):
 
 
 class Bits(Probe):
-    """An unbounded measure, one with a range, and numbers of every kind of them."""
+    """An unbounded measure, two with a range, and numbers of every kind of them."""
 
     id = "toy.bits"
     title = "Bits"
-    measures = (Real("bits"), Real("share", low=0.0, high=1.0))
+    measures = (Real("bits"), Real("capped", low=0.0, high=8.0), Real("share", low=0.0, high=1.0))
     metrics = (
         Mean("bits", of="bits", direction="lower_is_better"),
+        Mean("capped", of="capped", direction="lower_is_better"),
         Mean("share", of="share", direction="lower_is_better"),
         Statistic("whole", mean_of, needs=("bits",), direction="lower_is_better", by_slice=False),
     )
@@ -48,7 +49,8 @@ def bits(answered=40, beyond=0.0):
     share = np.where(np.isnan(worse), np.nan, 0.9)
     share[0] += beyond
     sides = [
-        answers({"bits": b, "share": s}, None, groups) for b, s in ((base, np.full(N, 0.1)), (worse, share))
+        answers({"bits": b, "capped": b, "share": s}, None, groups)
+        for b, s in ((base, np.full(N, 0.1)), (worse, share))
     ]
     return Simulated([(Bits(), "toy", *sides)])
 
@@ -102,7 +104,7 @@ def test_a_declared_range_bounds_what_is_missing_until_a_value_breaks_it():
 
 
 def test_all_answers_need_no_bounds():
-    (finding,) = bits(answered=N).gated("metric: toy.bits/bits, max: 1.1").findings
+    (finding,) = bits(answered=N).gated("metric: toy.bits/capped, max: 1.1").findings
     assert (finding.verdict, finding.missing) == ("fail", False)
 
 
@@ -111,7 +113,7 @@ DECLARED = {
         frozenset({""}),
         frozenset({"toy", "larger"}),
         {},
-        {"toy.bits/bits": {"": frozenset({"toy", "larger"})}, "toy.bits/share": {"": frozenset({"toy"})}},
+        {"toy.bits/capped": {"": frozenset({"toy", "larger"})}, "toy.bits/share": {"": frozenset({"toy"})}},
     )
 }
 
@@ -120,7 +122,7 @@ DECLARED = {
     "limit", ["max: 9", "vs_base: {max_increase: 9}", "slices: [{}, {group: '*'}], max: 9"]
 )
 def test_a_data_set_that_was_not_given_is_missing(limit):
-    result = bits(answered=N).gated(f"metric: toy.bits/bits, {limit}", declared=DECLARED)
+    result = bits(answered=N).gated(f"metric: toy.bits/capped, {limit}", declared=DECLARED)
     absent = [one for one in result.findings if one.dataset == "larger"]
     assert result.exit_code == 3
     assert len(absent) * 2 == len(result.findings)
@@ -132,7 +134,7 @@ def test_a_data_set_that_was_not_given_is_missing(limit):
 
 
 @pytest.mark.parametrize(
-    "rule", ["metric: toy.bits/bits, dataset: toy, max: 9", "metric: toy.bits/share, max: 1"]
+    "rule", ["metric: toy.bits/capped, dataset: toy, max: 9", "metric: toy.bits/share, max: 1"]
 )
 def test_a_rule_that_names_its_data_set_or_has_no_other_passes(rule):
     assert bits(answered=N).gated(rule, declared=DECLARED).exit_code == 0
@@ -140,9 +142,9 @@ def test_a_rule_that_names_its_data_set_or_has_no_other_passes(rule):
 
 def test_a_variant_that_the_model_was_not_asked_needs_no_data():
     one = DECLARED["toy.bits"]
-    masked = {"toy.bits/bits": {"": frozenset({"toy"}), "masked": frozenset({"toy", "larger"})}}
+    masked = {"toy.bits/capped": {"": frozenset({"toy"}), "masked": frozenset({"toy", "larger"})}}
     declared = {"toy.bits": DeclaredNames(one.variants, one.datasets, {}, masked)}
-    assert bits(answered=N).gated("metric: toy.bits/bits, max: 9", declared=declared).exit_code == 0
+    assert bits(answered=N).gated("metric: toy.bits/capped, max: 9", declared=declared).exit_code == 0
 
 
 def test_the_installed_probes_are_asked_where_nobody_says_what_is_declared():
@@ -167,7 +169,7 @@ def test_it_is_said_before_the_run():
         datasets = ("toy", "larger")
 
     planned = [PlannedMeasurement(Several(), None, (), 0, "no data set")]
-    text = "schema: fmaudit/policy/1\nid: p\nrules:\n  - {id: r, metric: toy.bits/bits, max: 1}\n"
+    text = "schema: fmaudit/policy/1\nid: p\nrules:\n  - {id: r, metric: toy.bits/capped, max: 1}\n"
     policy = parse_policy(text).policy
     assert not_planned(policy.rules[0], planned) == []
     given = load_dataset(load_card("neutral_texts"))

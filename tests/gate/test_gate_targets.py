@@ -61,10 +61,11 @@ def test_a_change_is_held_by_its_distance_to_the_target(base, adapted, verdict):
 
 
 def test_means_contrasts_and_growing_runs_are_held_by_it_too():
-    found = preferences(0.3, 0.45, 300, metrics=2).gated(f"{MARGIN}, vs_base: {{max_increase: 0.1}}").findings
-    assert [(one.verdict, one.ideal) for one in found] == [("pass", 0.0)]
-    found = preferences(0.5, 0.1, 300, metrics=2).gated(f"{MARGIN}, vs_base: {{max_increase: 0.1}}").findings
-    assert [one.verdict for one in found] == ["fail"]
+    # A margin declares no range: its distance is held as well, and decides nothing either way.
+    for base, adapted in ((0.3, 0.45), (0.5, 0.1)):
+        rule = f"{MARGIN}, vs_base: {{max_increase: 0.1}}"
+        (finding,) = preferences(base, adapted, 300, metrics=2).gated(rule).findings
+        assert (finding.verdict, finding.ideal, finding.number.approximate) == ("inconclusive", 0.0, True)
     for base, adapted, verdict in ((0.2, 0.45, "pass"), (0.5, 0.05, "fail")):
         (finding,) = preferences(base, adapted).gated(CHANGE, defaults="{form: anytime}").findings
         assert finding.verdict == verdict
@@ -91,14 +92,16 @@ def occupations(gap, seed):
     )
 
 
-@pytest.mark.parametrize(("base", "adapted", "verdict"), [(-3.0, -1.0, "pass"), (1.0, -4.0, "fail")])
-def test_a_contrast_of_a_metric_with_a_target_has_the_target_0(base, adapted, verdict):
+@pytest.mark.parametrize(("base", "adapted"), [(-3.0, -1.0), (1.0, -4.0)])
+def test_a_contrast_of_a_metric_with_a_target_has_the_target_0(base, adapted):
     probe = Occupations("causal_pronoun")
     (contrast,) = probe.contrasts
     simulated = Simulated([(probe, "occupations", occupations(base, 1), occupations(adapted, 2))])
     rule = f"metric: bias.occupations/{contrast.metric}, contrast: {contrast.id}"
     (finding,) = simulated.gated(f"{rule}, vs_base: {{max_increase: 0.5}}").findings
-    assert (finding.verdict, finding.ideal) == (verdict, 0.0)
+    # Margins declare no range, so that their contrast is known and decides nothing.
+    assert (finding.verdict, finding.ideal, finding.number.approximate) == ("inconclusive", 0.0, True)
+    assert finding.number.value == pytest.approx(abs(adapted) - abs(base), abs=0.1)
     change = next(one for one in simulated.audit().contrasts if one.kind == "difference_in_differences")
     assert change.distance.value == pytest.approx(abs(adapted) - abs(base), abs=0.1)
     assert (change.distance.base, change.distance.adapted) == pytest.approx(
@@ -165,7 +168,7 @@ def test_a_policy_without_within_keeps_its_digest():
 
 def test_it_is_explained_in_words(tmp_path):
     said = explained(load_policy(Path("release")), metric_ideals())
-    assert "bias.crows_pairs/pct_stereotype is more than 0.05 further from 0.5 than that of its base" in said
+    assert "bias.crows_pairs/pct_stereotype is more than 0.1 further from 0.5 than that of its base" in said
     path = tmp_path / "p.yaml"
     path.write_text(f"schema: fmaudit/policy/1\nid: p\nrules:\n  - {{id: r, {PAIRS}, within: 0.1}}\n")
     shown = CliRunner().invoke(cli, ["policy", "explain", str(path)])

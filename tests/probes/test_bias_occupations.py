@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmaudit.cards import load_card
@@ -175,6 +175,7 @@ def half_missing(seed, missing, rows=60):
     return filled, lost, rng
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 60))
 def test_no_answer_carries_a_statistic_past_its_ends(seed, missing):
     filled, lost, rng = half_missing(seed, missing)
