@@ -259,11 +259,11 @@ def _reach(texts: Sequence[str]) -> str:
 def _largest(grid: SliceGrid) -> tuple[str, ...]:
     if len(grid.levels) <= MAX_LEVELS:
         return grid.levels
-    size = {
-        level: max(found.n for (own, _), found in grid.cells.items() if own == level) for level in grid.levels
-    }
-    kept = set(sorted(grid.levels, key=lambda level: (-size[level], grid.levels.index(level)))[:MAX_LEVELS])
-    return tuple(level for level in grid.levels if level in kept)
+    size: dict[str, int] = {}
+    for (level, _), number in grid.cells.items():
+        size[level] = max(size.get(level, 0), number.n)
+    largest = set(sorted(grid.levels, key=lambda level: -size[level])[:MAX_LEVELS])
+    return tuple(level for level in grid.levels if level in largest)
 
 
 def _legend(metric: MetricInfo, edges: Sequence[float], scale: Scale, kind: str) -> tuple[HeatKey, ...]:
