@@ -321,15 +321,6 @@ def test_missing_samples_widen_a_verdict(ground, make_answers):
     assert found.verdict not in ("mitigated", "repaired")
 
 
-def test_references_that_hardly_fail_are_cut_at_the_childs_rate_or_refused():
-    from fmaudit.inheritance.references import Candidate, comparable_references
-
-    rare = [Candidate(f"r{k}", f"r{k}", "refuted", 1.0, 0.005) for k in range(3)]
-    assert comparable_references(rare, 1.0, 0.09).accepted == {}
-    severe = [Candidate(f"r{k}", f"r{k}", "refuted", 1.0, 0.005, severity=True) for k in range(3)]
-    assert set(comparable_references(severe, 1.0, 0.09).accepted.values()) == {"severity threshold"}
-
-
 def test_a_coarse_severity_cuts_no_reference_at_the_childs_rate(ground):
     """Ties shared evenly are drawn by lot: the reference would look unlike the base, the child a copy."""
     base = draw(0.4, 1)
@@ -373,18 +364,6 @@ def test_a_reference_that_left_items_unanswered_is_refused(ground):
     assert found.copy_fraction is not None
     (reason,) = [entry.reason for entry in found.copy_fraction.references if not entry.used]
     assert "unanswered" in reason
-
-
-def test_better_than_the_ideal_is_no_defect():
-    from fmaudit.analysis.pedigree import scale_of
-    from fmaudit.inheritance.verdicts import Limits
-
-    higher = scale_of(Rate("r", direction="higher_is_better", ideal=0.9))
-    assert higher is not None
-    assert higher.distance(Limits(0.0, 0.05)) == Limits(0.0, 0.0)
-    target = scale_of(Rate("r", direction="target", ideal=0.5))
-    assert target is not None
-    assert target.distance(Limits(0.2, 0.3)).side_beyond(0.05) == -1
 
 
 def test_clean_slices_do_not_loosen_the_others(ground):

@@ -31,6 +31,7 @@ def wrong(cell, bound=WITH_MONTE_CARLO):
     return faults
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", STUDIED, ids=lambda study: study.STUDY.name)
 def test_no_row_of_the_committed_table_is_out_of_bounds(study):
     section = sections(TABLE.read_text(encoding="utf-8"))[study.STUDY.title]

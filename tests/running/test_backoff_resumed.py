@@ -135,6 +135,7 @@ def test_without_the_budget_the_rows_would_differ(planned, loaded, tmp_path):
     assert parts(tmp_path / "small") != parts(tmp_path / "large")
 
 
+@pytest.mark.slow
 def test_a_row_that_never_fits_is_remembered_too(planned, loaded, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
