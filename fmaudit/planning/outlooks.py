@@ -180,7 +180,7 @@ def _passes_to(outlook: Outlook, level: float, power: float) -> float | None:
 
 def _or_a_pilot(found: Prospect) -> str:
     guessed = any(one.name == DEVIATION and one.source == "assumed" for one in found.assumptions)
-    return f"; its {DEVIATION} is a guess, which --pilot RUN replaces" if guessed else ""
+    return f"; its {DEVIATION} is a guess, which a --pilot RUN that measured it replaces" if guessed else ""
 
 
 def _warned(found: Prospect, defaults: Defaults) -> Prospect:

@@ -106,12 +106,12 @@ def recomputed(run, folder, change=None):
 
 
 def flipped(table):
-    """Every second outcome turned round."""
+    """Every outcome turned round."""
     if "outcome" not in table.column_names:
         return table
     place = table.schema.get_field_index("outcome")
     values = table["outcome"].to_pylist()
-    turned = [1 - value if value is not None and row % 2 == 0 else value for row, value in enumerate(values)]
+    turned = [1 - value if value is not None else None for value in values]
     return table.set_column(
         place, table.schema.field(place), pa.array(turned, table.schema.field(place).type)
     )
