@@ -13,13 +13,12 @@ from fmaudit.analysis.numbers import Settings
 from fmaudit.analysis.tables import Answers, among_items
 from fmaudit.plan import MAX_LEVELS
 from fmaudit.probe import Binary, Contrast, Gap, Mean, Metric, Probe, Rate, Real, Statistic
-from fmaudit.schema import ContrastResult, Estimate, Lineage, Measurement, MetricInfo, Subject, Term
+from fmaudit.schema import ContrastResult, Estimate, Measurement, MetricInfo, Subject, Term
 
 
 def subject(entry: Mapping[str, Any]) -> Subject:
     """A subject as run.json recorded it."""
-    fields = {name: value for name, value in entry.items() if name != "lineage"}
-    return Subject(**fields, lineage=Lineage(**entry["lineage"]))
+    return Subject(**entry)
 
 
 def measurement(

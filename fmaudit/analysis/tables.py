@@ -100,8 +100,14 @@ def read_answers(folder: Path, measures: Sequence[Measure]) -> Answers:
 def answers_from(table: pa.Table, measures: Sequence[Measure]) -> Answers:
     """Arrange rows, sorted by position and sample, into arrays.
 
-    Raises ExecutionError when an item lacks its first sample or has one sample twice.
+    Raises ExecutionError when a measure has no column, and when an item lacks its first sample or has one
+    sample twice.
     """
+    absent = next((measure.id for measure in measures if measure.id not in table.column_names), None)
+    if absent is not None:
+        raise ExecutionError(
+            f"the evidence has no column {absent!r}, which its probe declares: choose another folder with -o"
+        )
     ids = table["item_id"].to_pylist()
     samples = np.asarray(table["sample"].to_pylist(), dtype=int)
     first = samples == 0

@@ -13,6 +13,7 @@ from fmaudit.errors import ExecutionError, UsageError
 from fmaudit.evidence.atomic import PARTIAL_SUFFIX, remove_partial_files, write_atomically
 from fmaudit.evidence.lock import LOCK_FILE
 from fmaudit.evidence.rows import Row, parquet_bytes, part_counts
+from fmaudit.evidence.run_shape import damage
 from fmaudit.probe import Measure
 
 RUN_FILE = "run.json"
@@ -56,7 +57,7 @@ class RunDirectory:
         self._part(subject, key, block).unlink(missing_ok=True)
 
     def read_state(self) -> dict[str, Any] | None:
-        """The content of ``run.json``; None for a fresh directory."""
+        """The content of ``run.json``; None for a fresh directory. Raises ExecutionError where damaged."""
         path = self.path / RUN_FILE
         if not path.exists():
             return None
@@ -69,6 +70,11 @@ class RunDirectory:
         if not isinstance(state, dict):
             raise ExecutionError(
                 f"{RUN_FILE} of {self.path.name} is not a run: choose another folder with -o"
+            )
+        if wrong := damage(state):
+            raise ExecutionError(
+                f"{RUN_FILE} of {self.path.name} was changed by something else than fmaudit ({wrong}): "
+                "bring back a copy of it, or choose another folder with -o"
             )
         return state
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from fmaudit.canonical import digest_file
 from fmaudit.errors import ExecutionError, ExitCode, UsageError
 from fmaudit.evidence.atomic import PARTIAL_SUFFIX, remove_partial_files, write_atomically
 from fmaudit.evidence.directory import RunDirectory, first_difference, open_run_directory
+from tests.evidence.run_states import RECORD, run_state
 
 PLAN = {
     "subjects": {"base": {"role": "base", "digest": "sha256:1"}},
@@ -24,7 +26,7 @@ PLAN = {
 def begun(path, plan=PLAN):
     run, state = open_run_directory(path, plan)
     assert state == {}
-    run.write_state({"plan": plan})
+    run.write_state(run_state(plan=plan))
     return run
 
 
@@ -132,7 +134,7 @@ def test_another_audit_is_refused_by_the_field_that_differs(tmp_path, place, val
 def test_the_same_audit_goes_on(tmp_path):
     begun(tmp_path / "run")
     _, state = open_run_directory(tmp_path / "run", json.loads(json.dumps(PLAN)))
-    assert state == {"plan": PLAN}
+    assert state == run_state(plan=PLAN)
 
 
 def test_a_run_killed_before_its_first_file_can_begin_again(tmp_path):
@@ -154,6 +156,33 @@ def test_a_damaged_state_is_named(tmp_path, content, said):
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(ExecutionError, match=said):
         RunDirectory(tmp_path).read_state()
+
+
+DAMAGED = [
+    ({"plan": {}}, "plan.seed: field required"),
+    ({"plan": {"seed": "0"}}, "plan.seed: input should be a valid integer"),
+    ({"subjects": {}}, "subjects: input should be a valid list"),
+    ({"subjects": [{"id": "base", "role": "judge", "digest": ""}]}, "subjects.0.role: input should be"),
+    (
+        {"subjects": run_state([{"subject": "base", "key": "a@b"}])["subjects"] * 2},
+        "subjects: an id stands twice",
+    ),
+    ({"measurements": [RECORD | {"key": "a@b"}]}, "measurements.0.subject: field required"),
+    ({"measurements": run_state([{"subject": "x", "key": "a@b"}])["measurements"]}, "no subject has this id"),
+    ({"measurements": [RECORD | {"state": "lost"}]}, "measurements.0.subject: field required"),
+    ({"sessions": [7]}, "sessions.0: input should be a valid dict"),
+    ({"looks": -1}, "looks: input should be greater than or equal to 0"),
+    ({"finished": "no"}, "finished: input should be a valid boolean"),
+]
+
+
+@pytest.mark.parametrize(("fields", "said"), DAMAGED, ids=[said for _, said in DAMAGED])
+def test_a_state_of_another_shape_is_refused_by_its_place(tmp_path, fields, said):
+    run = RunDirectory(tmp_path)
+    run.write_state(run_state() | fields)
+    with pytest.raises(ExecutionError, match=re.escape(said)) as caught:
+        run.read_state()
+    assert caught.value.exit_code == ExitCode.EXECUTION
 
 
 plain = st.recursive(

@@ -10,6 +10,7 @@ from fmaudit.evidence.directory import RunDirectory
 from fmaudit.evidence.rows import Row
 from fmaudit.probe import Binary, Item, Observation, Real
 from fmaudit.schema import Audit
+from tests.evidence.run_states import run_state
 from tests.report.report_audits import hostile_audit, rich_factory
 
 ENDED = "2026-03-01T12:00:30Z"
@@ -57,7 +58,7 @@ def write_run(path: Path, audit: Audit | None = None, ended: str | None = ENDED)
     path.mkdir(parents=True)
     (path / "audit.json").write_bytes(found.to_bytes())
     sessions = [{"begun": ENDED, "ended": ended}] if ended else []
-    directory.write_state({"schema": "fmaudit/run/1", "sessions": sessions})
+    directory.write_state(run_state(schema="fmaudit/run/1", sessions=sessions))
     for subject in ("base", "adapted"):
         for block in (0, 1):
             rows = [extraction_row(block * 4 + place, block) for place in range(4)]

@@ -81,7 +81,9 @@ def words(case):
 def committed():
     assert TABLE.is_file(), "write it: python -m benchmarks.studies.gate docs/studies/gate.md"
     whole = sections(TABLE.read_text(encoding="utf-8"))
-    rows = parsed(whole[study.STUDY.title], len(study.STUDY.columns))
+    cells = parsed(whole[study.STUDY.title], len(study.STUDY.columns))
+    rows = {cell.words: cell for cell in cells}
+    assert len(rows) == len(cells)
     known = {words(case): case for case in study.cases()}
     assert set(rows) == set(known), "the table does not hold the cases of the study"
     found = []

@@ -38,7 +38,9 @@ def faults(case, cell):
 
 
 def test_the_committed_table_keeps_its_promises():
-    rows = parsed(sections(TABLE.read_text(encoding="utf-8"))[study.STUDY.title], len(study.STUDY.columns))
+    cells = parsed(sections(TABLE.read_text(encoding="utf-8"))[study.STUDY.title], len(study.STUDY.columns))
+    rows = {cell.words: cell for cell in cells}
+    assert len(rows) == len(cells)
     assert set(rows) == {case.words for case in CASES}
     assert not [fault for case in CASES for fault in faults(case, rows[case.words])]
     at_limit = [rows[case.words] for case in CASES if case.truth == "limit" and case.kind == "rate"]

@@ -10,6 +10,7 @@ from fmaudit.evidence.responses import encode_responses
 from fmaudit.evidence.rows import Row
 from fmaudit.probe import Binary, Item, Observation
 from fmaudit.requests import Generation, Generations
+from tests.evidence.run_states import run_state
 from tests.report.family_audit import family_factory
 
 SAID = "a quiet \x1b[31m sentence"
@@ -23,7 +24,7 @@ def run(tmp_path):
     row = Row(Item("one", {}), 0, 0, 0, Observation({"flag": 1}), encode_responses([answer], 0))
     directory.write_block("base", KEY, 0, [row], [Binary("flag")])
     record = {"subject": "base", "key": KEY, "probe": "toxicity.prompted", "state": "measured"}
-    directory.write_state({"measurements": [record]})
+    directory.write_state(run_state([record]))
     return Run(directory.path, family_factory().build())
 
 

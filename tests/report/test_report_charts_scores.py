@@ -21,6 +21,7 @@ from fmaudit.report.distribution import (
 from fmaudit.report.distribution_charts import distribution_charts
 from fmaudit.report.distribution_rows import score_samples
 from fmaudit.report.index import AuditIndex
+from tests.evidence.run_states import run_state
 from tests.report.large_run import DATASET, KEY, PROBE, VARIANT, write_large_run
 from tests.report.page_parser import Page
 
@@ -129,7 +130,7 @@ def _toxic_run(folder, make_audit):
     run.write_block("base", key, 0, rows, measures)
     entry = record | {"subject": "base", "key": key, "state": "measured", "version": 1, "partial": False}
     version = probes_of([record])[probe, ""].version
-    run.write_state({"measurements": [entry | {"version": version, "dataset": {"n_asked": 4}}]})
+    run.write_state(run_state([entry | {"version": version, "dataset": {"n_asked": 4}}]))
     made = make_audit(names={"base": "b"})
     made.metric(f"{probe}/toxic_fraction", "Toxic fraction", headline=True)
     made.measure(probe, "mild_prompts", "base")

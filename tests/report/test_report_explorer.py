@@ -19,6 +19,7 @@ from fmaudit.report.examples import evidence_samples
 from fmaudit.report.explorer import EncodedRows, explorer_view, pack, quantised, sampled, unpack
 from fmaudit.report.explorer_rows import LEAST, MAX_PAYLOAD, encoded_rows
 from fmaudit.requests import Generation, Generations
+from tests.evidence.run_states import run_state
 from tests.report.large_run import KEY, write_large_run
 from tests.report.report_audits import AuditFactory
 
@@ -108,7 +109,7 @@ def _sampled_run(folder) -> RunDirectory:
         | {"state": "measured", "dataset": {"id": "own", "n_asked": 3}}
         for subject in answers
     ]
-    run.write_state({"plan": {"seed": 0}, "subjects": [], "measurements": records})
+    run.write_state(run_state(records))
     return run
 
 

@@ -16,6 +16,7 @@ from fmaudit.report.examples import evidence_samples
 from fmaudit.report.flip_rows import flip_samples
 from fmaudit.report.flips import MAX_FLIPS, FlipSample
 from fmaudit.requests import Generation, Generations
+from tests.evidence.run_states import run_state
 from tests.report.report_audits import AuditFactory
 
 N = 40
@@ -64,7 +65,7 @@ def run_directory(folder) -> RunDirectory:
                 "dataset": {"n_asked": N},
             }
         )
-    run.write_state({"plan": {"seed": 5}, "subjects": [], "measurements": records})
+    run.write_state(run_state(records, plan={"seed": 5}))
     return run
 
 

@@ -22,6 +22,7 @@ from fmaudit.report.paper import MAX_TEXT, light_colors, prepare
 from fmaudit.report.paper_charts import cuts
 from fmaudit.report.paper_tables import MAX_ROWS, fit, shorten
 from fmaudit.report.write import write_report
+from tests.evidence.run_states import run_state
 from tests.report.family_audit import hostile_family
 from tests.report.report_audits import HOSTILE
 
@@ -302,7 +303,7 @@ def test_the_command_writes_the_pdf_and_lists_it_in_the_manifest(rich_audit, tmp
     run = tmp_path / "run"
     run.mkdir()
     (run / "audit.json").write_bytes(rich_audit.to_bytes())
-    (run / "run.json").write_bytes(canonical_bytes({"plan": {}}))
+    (run / "run.json").write_bytes(canonical_bytes(run_state()))
     result = CliRunner().invoke(cli, ["report", str(run), "--format", "pdf,md"])
     assert result.exit_code == 0, result.output
     assert "report/report.pdf" in (run / "manifest.json").read_text()

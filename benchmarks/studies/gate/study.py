@@ -75,20 +75,20 @@ def table(columns: tuple[str, ...], cells: Iterable[Cell]) -> str:
     return "\n".join(lines)
 
 
-def parsed(section: str, columns: int) -> dict[tuple[str, ...], Cell]:
-    """The cells of a section's table by their words.
+def parsed(section: str, columns: int) -> list[Cell]:
+    """The cells of a section's table.
 
     Raises:
-        ValueError: Two rows have the same words.
+        ValueError: Two rows have the same words and the same number of items.
     """
-    found: dict[tuple[str, ...], Cell] = {}
+    found: dict[tuple[tuple[str, ...], int], Cell] = {}
     for line in section.splitlines():
         parts = [part.strip() for part in line.strip().strip("|").split(" | ")]
         if len(parts) != columns + len(_NUMBERS) or not parts[columns].replace(",", "").isdigit():
             continue
         words = tuple(parts[:columns])
-        if words in found:
-            raise ValueError(f"the table has {words} twice")
         n, passed, failed, _, _, sets = (float(part.replace(",", "")) for part in parts[columns:])
-        found[words] = Cell(words, int(n), passed, failed, int(sets))
-    return found
+        if (words, int(n)) in found:
+            raise ValueError(f"the table has {words} twice with {int(n)} items")
+        found[words, int(n)] = Cell(words, int(n), passed, failed, int(sets))
+    return list(found.values())
