@@ -130,7 +130,7 @@ def _verdict_facts(found: Comparison, number: NumberView) -> Facts:
             ("change", number.value if number.has_value else f"{number.status}: {number.reason}"),
             ("simultaneous interval", simultaneous),
             ("plain interval", number.interval if number.has_value else ""),
-            ("p", number.p),
+            ("p", number.p_alone),
             ("p, adjusted", number.p_adjusted),
             ("family", found.family + (size if found.family and found.family_size else "")),
             ("margins", margins_text(found.margins)),

@@ -152,7 +152,7 @@ def number_facts(number: NumberView) -> tuple[tuple[str, str], ...]:
                 "simultaneous interval",
                 number.simultaneous and f"{number.simultaneous} ({number.simultaneous_level})",
             ),
-            ("p", number.p),
+            ("p", number.p_alone),
             ("p, adjusted", number.p_adjusted),
             ("missing counted both ways", "" if number.complete else number.worst or "no bounds"),
             ("clusters", number.clusters),

@@ -249,13 +249,13 @@ def _row(index: AuditIndex, subject: str, view: NumberView, reading: Reading | N
         interval=(interval + ("" if view.conclusive else ", inconclusive"))
         if view.has_value
         else view.reason or "no reason recorded",
-        p=_p_alone(view.p) if view.conclusive else "",
+        p=_under_p(view.p) if view.conclusive else "",
         basis=size_of(view),
         reading=reading,
         at=view.at,
     )
 
 
-def _p_alone(text: str) -> str:
+def _under_p(text: str) -> str:
     """``p = 0.03`` under a heading that already says p."""
     return text.removeprefix("p").lstrip("=\u00a0 ")

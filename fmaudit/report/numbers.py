@@ -39,7 +39,8 @@ class Scale:
 class NumberView:
     """An estimate, contrast or change in words; every field is ready to print.
 
-    ``at`` is the JSON pointer (RFC 6901) of its record in ``audit.json``.
+    ``at`` is the JSON pointer (RFC 6901) of its record in ``audit.json``. ``p`` is corrected where the number
+    is a claim of a family; ``p_alone`` never is.
     """
 
     status: str
@@ -62,6 +63,7 @@ class NumberView:
     simultaneous: str = ""
     simultaneous_level: str = ""
     p_adjusted: str = ""
+    p_alone: str = ""
     at: str = ""
 
     @property
@@ -144,7 +146,8 @@ def number_view(numbers: Numbers, scale: Scale, *, partial: bool, at: str = "") 
         value="undefined" if numbers.value is None else scale.with_unit(scale.text(numbers.value, decimals)),
         interval=f"{level} interval {interval}" if interval else NO_VARIATION if still else "no interval",
         plain_interval=interval,
-        p=p_text(numbers.p),
+        p=f"{p_text(numbers.p_adjusted)}, corrected" if numbers.p_adjusted is not None else p_text(numbers.p),
+        p_alone=p_text(numbers.p),
         n=f"{numbers.n:,}",
         n_eff=f"{numbers.n_eff:,.0f}",
         clusters=", ".join(f"{name}: {count:,}" for name, count in sorted(numbers.clusters.items())),
