@@ -50,7 +50,10 @@ def _acquire(folder: Path) -> int:
     path = folder / LOCK_FILE
     for _ in range(_TRIES):
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileNotFoundError:  # whoever made the folder for nothing has just taken it away again
+            continue
         if not _lock(descriptor):
             holder = os.read(descriptor, 20).decode("ascii", "replace").strip()
             os.close(descriptor)
@@ -60,7 +63,7 @@ def _acquire(folder: Path) -> int:
                 "ended, or choose another folder"
             )
         # Whoever held it before may have taken the file away between our opening and our locking it.
-        if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+        if _stands_at(descriptor, path):
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()}\n".encode())
             return descriptor
@@ -68,6 +71,14 @@ def _acquire(folder: Path) -> int:
     raise UsageError(
         f"folder {folder.name} is being written by other fmaudit commands: wait until they have ended"
     )
+
+
+def _stands_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file is still the one of this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _lock(descriptor: int) -> bool:

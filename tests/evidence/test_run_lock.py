@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -9,6 +11,7 @@ import threading
 import pytest
 
 from fmaudit.errors import ExecutionError, UsageError
+from fmaudit.evidence import lock
 from fmaudit.evidence.directory import RunDirectory
 from fmaudit.evidence.lock import LOCK_FILE, sole_writer
 
@@ -92,6 +95,32 @@ def test_threads_exclude_each_other_too(tmp_path):
     for thread in threads:
         thread.join()
     assert most == 1
+
+
+@pytest.mark.parametrize("moment", ["opened", "locked"])
+def test_a_lock_that_goes_away_between_two_steps_is_taken_anew(tmp_path, monkeypatch, moment):
+    run, gone = tmp_path / "run", []
+    lock_it, open_it = lock._lock, os.open
+
+    def first_time():
+        gone.append(moment)
+        shutil.rmtree(run)
+
+    def opened(path, *args, **named):
+        if moment == "opened" and not gone:
+            first_time()
+        return open_it(path, *args, **named)
+
+    def locked(descriptor):
+        if moment == "locked" and not gone:
+            first_time()
+        return lock_it(descriptor)
+
+    monkeypatch.setattr(lock.os, "open", opened)
+    monkeypatch.setattr(lock, "_lock", locked)
+    with sole_writer(run):
+        assert (run / LOCK_FILE).is_file()
+    assert gone == [moment]
 
 
 def test_a_folder_that_was_made_for_nothing_is_gone(tmp_path):
