@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from importlib.metadata import EntryPoint, entry_points
@@ -53,10 +54,10 @@ def list_probes(check: bool = False) -> list[ProbeEntry]:
     Raises:
         ProbeError: two distributions ship a probe of one id.
     """
-    entries = [_describe(entry) for entry in _installed().values()]
+    installed = list(_installed().values())
     if not check:
-        return entries
-    return [replace(entry, broken_reason=_broken(entry.id)) for entry in entries]
+        return [_describe(entry) for entry in installed]
+    return [replace(_describe(entry), broken_reason=_broken(entry)) for entry in installed]
 
 
 def known_metrics() -> set[str]:
@@ -68,9 +69,8 @@ def metric_directions() -> dict[str, Direction]:
     """Which way is better, of every metric of an installed probe that can be used, by id."""
     return {
         f"{probe.id}/{metric.id}": metric.direction
-        for entry in list_probes(check=True)
-        if entry.broken_reason is None
-        for probe in expand(load_probe(entry.id))
+        for cls in _usable().values()
+        for probe in expand(cls)
         for metric in probe.metrics
     }
 
@@ -79,9 +79,8 @@ def metric_ideals() -> dict[str, float]:
     """Where numbers ought to be, of every installed metric with a target, by id."""
     return {
         f"{probe.id}/{metric.id}": metric.ideal
-        for entry in list_probes(check=True)
-        if entry.broken_reason is None
-        for probe in expand(load_probe(entry.id))
+        for cls in _usable().values()
+        for probe in expand(cls)
         for metric in probe.metrics
         if metric.direction == "target" and metric.ideal is not None
     }
@@ -90,23 +89,22 @@ def metric_ideals() -> dict[str, float]:
 def declared_names() -> dict[str, DeclaredNames]:
     """What every installed probe that can be used may be asked, by its id."""
     found = {}
-    for entry in list_probes(check=True):
-        if entry.broken_reason is None:
-            own = expand(load_probe(entry.id))
-            contrasts: dict[str, set[str]] = {f"{entry.id}/{one.id}": set() for p in own for one in p.metrics}
-            for contrast in (one for probe in own for one in probe.contrasts):
-                contrasts[f"{entry.id}/{contrast.metric}"].add(contrast.id)
-            asked_on: dict[str, dict[str, frozenset[str]]] = {}
-            for probe in own:
-                for metric in probe.metrics:
-                    names = frozenset(probe.datasets_of(probe.variant))
-                    asked_on.setdefault(f"{entry.id}/{metric.id}", {})[probe.variant] = names
-            found[entry.id] = DeclaredNames(
-                variants=frozenset(probe.variant for probe in own),
-                datasets=frozenset(name for probe in own for name in probe.datasets_of(probe.variant)),
-                contrasts={metric: frozenset(ids) for metric, ids in contrasts.items()},
-                asked_on=asked_on,
-            )
+    for name, cls in _usable().items():
+        own = expand(cls)
+        contrasts: dict[str, set[str]] = {f"{name}/{one.id}": set() for p in own for one in p.metrics}
+        for contrast in (one for probe in own for one in probe.contrasts):
+            contrasts[f"{name}/{contrast.metric}"].add(contrast.id)
+        asked_on: dict[str, dict[str, frozenset[str]]] = {}
+        for probe in own:
+            for metric in probe.metrics:
+                names = frozenset(probe.datasets_of(probe.variant))
+                asked_on.setdefault(f"{name}/{metric.id}", {})[probe.variant] = names
+        found[name] = DeclaredNames(
+            variants=frozenset(probe.variant for probe in own),
+            datasets=frozenset(name for probe in own for name in probe.datasets_of(probe.variant)),
+            contrasts={metric: frozenset(ids) for metric, ids in contrasts.items()},
+            asked_on=asked_on,
+        )
     return found
 
 
@@ -141,20 +139,7 @@ def load_probe(probe_id: str) -> type[Probe]:
     entry = installed.get(probe_id)
     if entry is None:
         raise _unknown(probe_id, list(installed))
-    shipped = _describe(entry)
-    remedy = f"repair or uninstall {shipped.distribution} {shipped.version}"
-    try:
-        cls = entry.load()
-    # Anything may happen while someone else's module is imported.
-    except Exception as error:
-        cause = (str(error).splitlines() or [""])[0]
-        reason = f"{type(error).__name__}: {cause}" if cause else type(error).__name__
-        raise ProbeError(f"probe {probe_id} cannot be imported: {reason}; {remedy}") from error
-    fault = _fault(probe_id, cls)
-    if fault:
-        raise ProbeError(f"probe {probe_id} ({entry.value}) {fault}; {remedy}")
-    assert isinstance(cls, type)
-    return cls
+    return _load(entry)
 
 
 def expand(cls: type[Probe]) -> list[Probe]:
@@ -174,6 +159,9 @@ def _installed() -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
     for entry in entry_points(group=GROUP):
         other = found.setdefault(entry.name, entry)
+        if other is entry:
+            # Who ships it stands in a file of its own, read only where it is asked for.
+            continue
         ours, theirs = _describe(entry), _describe(other)
         if ours.distribution != theirs.distribution or entry.value != other.value:
             raise ProbeError(
@@ -189,12 +177,40 @@ def _describe(entry: EntryPoint) -> ProbeEntry:
     return ProbeEntry(entry.name, entry.dist.name, entry.dist.version)
 
 
-def _broken(probe_id: str) -> str | None:
+def _usable() -> dict[str, type[Probe]]:
+    found = {}
+    for name, entry in _installed().items():
+        with suppress(ProbeError):
+            found[name] = _load(entry)
+    return found
+
+
+def _broken(entry: EntryPoint) -> str | None:
     try:
-        load_probe(probe_id)
+        _load(entry)
     except ProbeError as error:
         return str(error)
     return None
+
+
+def _load(entry: EntryPoint) -> type[Probe]:
+    try:
+        cls = entry.load()
+    # Anything may happen while someone else's module is imported.
+    except Exception as error:
+        cause = (str(error).splitlines() or [""])[0]
+        reason = f"{type(error).__name__}: {cause}" if cause else type(error).__name__
+        raise ProbeError(f"probe {entry.name} cannot be imported: {reason}; {_remedy(entry)}") from error
+    fault = _fault(entry.name, cls)
+    if fault:
+        raise ProbeError(f"probe {entry.name} ({entry.value}) {fault}; {_remedy(entry)}")
+    assert isinstance(cls, type)
+    return cls
+
+
+def _remedy(entry: EntryPoint) -> str:
+    shipped = _describe(entry)
+    return f"repair or uninstall {shipped.distribution} {shipped.version}"
 
 
 def _fault(probe_id: str, cls: object) -> str | None:
