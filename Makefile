@@ -57,7 +57,7 @@ audit: .make/setup ## set everything up and run the embedded audit
 	$(BIN)/fmaudit demo
 
 test: setup ## run the tests
-	$(PYTEST) -n $(JOBS)
+	$(PYTEST) -n $(JOBS) --dist loadfile
 
 test-slow: setup .make/foreign ## run the tests that take minutes
 	FMAUDIT_LM_EVAL=$(abspath .make/lm-eval) FMAUDIT_INSPECT=$(abspath .make/inspect) \

@@ -22,6 +22,8 @@ def visible(text: object, *, keep_lines: bool = False) -> str:
 
     ``keep_lines`` keeps line feeds and tabs; otherwise the result is one line.
     """
+    if str(text).isprintable():
+        return str(text)
     kept = "\n\t" if keep_lines else ""
     source = str(text).replace("\r\n", "\n") if keep_lines else str(text)
     return "".join(char if char in kept or not _hidden(char) else _escape(char) for char in source)

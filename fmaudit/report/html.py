@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -63,6 +64,7 @@ def render_html(
         .get_template("report.html.j2")
         .render(
             view=view,
+            region=_RegionLabels(),
             **_charts(index, view, evidence, gates),
             card=audit_card_view(index),
             controls=controls_view(index),
@@ -132,6 +134,7 @@ def _dose_charts(view: ReportView) -> dict[str, Chart]:
     }
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(shipped_folder("templates") / "report"),
@@ -141,7 +144,6 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_show,
     )
-    environment.globals["region"] = _RegionLabels()
     environment.filters["short"] = short_digest
     environment.filters["lines"] = _with_lines
     return environment

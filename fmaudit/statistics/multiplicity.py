@@ -22,7 +22,10 @@ def holm(ps: Sequence[float | None] | npt.ArrayLike) -> Floats:
     Raises:
         ValueError: A p-value lies outside [0, 1].
     """
-    return _adjusted(ps, "holm")
+    values = _p_values(ps)
+    order = np.argsort(values, kind="stable")
+    steps = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    return _in_place(steps, order)
 
 
 def benjamini_hochberg(ps: Sequence[float | None] | npt.ArrayLike) -> Floats:
@@ -36,7 +39,10 @@ def benjamini_hochberg(ps: Sequence[float | None] | npt.ArrayLike) -> Floats:
     Raises:
         ValueError: A p-value lies outside [0, 1].
     """
-    return _adjusted(ps, "fdr_bh")
+    values = _p_values(ps)
+    order = np.argsort(values, kind="stable")
+    scaled = values[order] * len(values) / np.arange(1, len(values) + 1)
+    return _in_place(np.minimum.accumulate(scaled[::-1])[::-1], order)
 
 
 def e_bh(es: Sequence[float | None] | npt.ArrayLike, alpha: float) -> Bools:
@@ -117,12 +123,14 @@ def _numbers(values: Sequence[float | None] | npt.ArrayLike, missing: float) -> 
     return filled
 
 
-def _adjusted(ps: Sequence[float | None] | npt.ArrayLike, method: str) -> Floats:
-    from statsmodels.stats.multitest import multipletests
-
+def _p_values(ps: Sequence[float | None] | npt.ArrayLike) -> Floats:
     values = _numbers(ps, 1.0)
-    if not len(values):
-        return values
-    if values.min() < 0 or values.max() > 1:
+    if len(values) and (values.min() < 0 or values.max() > 1):
         raise ValueError("a p-value lies outside [0, 1]")
-    return np.asarray(multipletests(values, method=method)[1], dtype=float)
+    return values
+
+
+def _in_place(adjusted: Floats, order: npt.NDArray[np.intp]) -> Floats:
+    found = np.empty(len(order))
+    found[order] = np.minimum(adjusted, 1.0)
+    return found

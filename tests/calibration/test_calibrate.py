@@ -166,7 +166,6 @@ def test_bad_doses_are_one_line():
         ladder_doses("0;1")
 
 
-@pytest.mark.slow
 def test_shipped_calibration_is_of_the_probes_at_hand():
     probes = {
         (probe.id, probe.variant): probe

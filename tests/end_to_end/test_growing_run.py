@@ -91,11 +91,11 @@ def test_an_extended_run_has_the_rows_of_an_undisturbed_one(run, asked, tmp_path
 
 
 def test_step_by_step_is_the_same(run, asked, tmp_path):
-    for limit in ("30", "64", "70"):
+    for limit in ("64", "70"):
         assert asked(run, "-L", limit).code == 0
     assert asked(tmp_path / "direct", "-L", "70").code == 0
     assert read_rows(run) == read_rows(tmp_path / "direct")
-    assert [one["to"] for one in state(run)["extensions"]] == [30, 64, 70]
+    assert [one["to"] for one in state(run)["extensions"]] == [64, 70]
 
 
 def test_a_look_before_the_extension_asks_for_the_anytime_form(run, asked, tmp_path):

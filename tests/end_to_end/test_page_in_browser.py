@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 
 import pytest
@@ -53,9 +54,15 @@ def violations(page):
     return [(one["id"], [node["target"] for node in one["nodes"]][:3]) for one in found]
 
 
-@pytest.mark.parametrize("name", ["report.html", "report-revealed.html"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
+# Two of the eight ways differ from each other in all that can differ; the others take minutes.
+FAST = {("desk", "light", "report.html"), ("phone", "dark", "report-revealed.html")}
+WAYS = [
+    pytest.param(*way, marks=() if way in FAST else pytest.mark.slow, id="-".join(way))
+    for way in itertools.product(SIZES, ("light", "dark"), ("report.html", "report-revealed.html"))
+]
+
+
+@pytest.mark.parametrize(("size", "scheme", "name"), WAYS)
 def test_axe_finds_nothing_and_nothing_is_requested(browser, run, name, scheme, size):
     page, requests, errors = shown(browser, run / "report" / name, size=size, scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")

@@ -199,7 +199,7 @@ def test_one_damage_never_passes(sound, tmp_path, damage, subject):
     assert gated(run, sound.parent / "policy.yaml") != ExitCode.PASS
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     damages=st.lists(
         st.tuples(st.sampled_from(DAMAGES), st.sampled_from(["base", "adapted"]), st.integers(0, 10_000)),

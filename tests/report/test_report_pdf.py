@@ -107,8 +107,8 @@ def test_headings_tables_and_figures_have_their_roles(rich_pdf, rich_audit):
 
 
 @needs_engine
-def test_the_audit_is_attached_byte_for_byte(rich_audit, tmp_path):
-    stored = rich_audit.to_bytes() + b"\n"
+def test_the_audit_is_attached_byte_for_byte(tiny_audit, tmp_path):
+    stored = tiny_audit.to_bytes() + b"\n"
     (tmp_path / "audit.json").write_bytes(stored)
     (path,) = write_report(tmp_path, ["pdf"])
     reader = opened(path.read_bytes())
@@ -143,19 +143,28 @@ def test_every_page_says_which_page_it_is_and_of_which_audit(rich_pdf, rich_audi
 
 
 @needs_engine
-def test_nothing_is_cut_off_at_the_right_edge(rich_pdf, family_audit, family_flips):
-    for data in (rich_pdf.data, pdf.render_pdf(family_audit, family_flips).data):
-        for page in opened(data).pages:
-            reach = [0.0]
+def test_nothing_is_cut_off_at_the_right_edge(rich_pdf):
+    check_right_edge(rich_pdf.data)
 
-            def visit(text, user, matrix, font, size, reach=reach):
-                # Drawings have a space of their own, told by its untouched matrix.
-                if text.strip() and user[0] != 1.0:
-                    reach.append(user[0] * matrix[4] + user[4])
 
-            page.extract_text(visitor_text=visit)
-            assert len(reach) > 2
-            assert max(reach) < float(page.mediabox.width) - 20
+@needs_engine
+@pytest.mark.slow
+def test_nothing_of_a_family_is_cut_off_at_the_right_edge(family_audit, family_flips):
+    check_right_edge(pdf.render_pdf(family_audit, family_flips).data)
+
+
+def check_right_edge(data: bytes) -> None:
+    for page in opened(data).pages:
+        reach = [0.0]
+
+        def visit(text, user, matrix, font, size, reach=reach):
+            # Drawings have a space of their own, told by its untouched matrix.
+            if text.strip() and user[0] != 1.0:
+                reach.append(user[0] * matrix[4] + user[4])
+
+        page.extract_text(visitor_text=visit)
+        assert len(reach) > 2
+        assert max(reach) < float(page.mediabox.width) - 20
 
 
 @needs_engine
@@ -204,8 +213,7 @@ def rendered_elsewhere(seed: str, **variables: str) -> bytes:
 @needs_engine
 def test_two_renderings_are_byte_equal_whatever_the_hash_seed_and_the_time(rich_audit, monkeypatch):
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-    first = rendered_elsewhere("1", TZ="UTC")
-    assert first == rendered_elsewhere("77", TZ="Pacific/Auckland")
+    first = rendered_elsewhere("77", TZ="Pacific/Auckland")
     assert first == pdf.render_pdf(rich_audit).data
     assert opened(first).metadata.creation_date is None
 
@@ -221,7 +229,7 @@ def test_the_date_is_that_of_source_date_epoch(tiny_audit, monkeypatch):
 
 
 @needs_engine
-@pytest.mark.parametrize("kind", ["plain", "family"])
+@pytest.mark.parametrize("kind", ["plain", pytest.param("family", marks=pytest.mark.slow)])
 def test_hostile_text_is_inert(kind, hostile_audit):
     text = " ".join(part.replace("\ud800", "") for part in HOSTILE)
     audit = hostile_audit if kind == "plain" else hostile_family(text)
@@ -245,9 +253,9 @@ def test_hostile_text_is_inert(kind, hostile_audit):
 
 
 @needs_engine
-def test_characters_that_no_font_has_are_named_in_the_pdf_and_on_stderr(rich_audit, tmp_path, monkeypatch):
+def test_characters_that_no_font_has_are_named_in_the_pdf_and_on_stderr(tiny_audit, tmp_path, monkeypatch):
     monkeypatch.setattr(pdf, "uncovered_characters", lambda text: (ODD,) if ODD in text else ())
-    (tmp_path / "audit.json").write_bytes(rich_audit.to_bytes())
+    (tmp_path / "audit.json").write_bytes(tiny_audit.to_bytes())
     told: list[str] = []
     (path,) = write_report(tmp_path, ["pdf"], True, samples([f"a {ODD} b"]), told.append)
     assert len(told) == 1
@@ -299,10 +307,10 @@ def test_a_missing_engine_is_one_line_and_the_other_formats_are_written(
 
 
 @needs_engine
-def test_the_command_writes_the_pdf_and_lists_it_in_the_manifest(rich_audit, tmp_path):
+def test_the_command_writes_the_pdf_and_lists_it_in_the_manifest(tiny_audit, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
-    (run / "audit.json").write_bytes(rich_audit.to_bytes())
+    (run / "audit.json").write_bytes(tiny_audit.to_bytes())
     (run / "run.json").write_bytes(canonical_bytes(run_state()))
     result = CliRunner().invoke(cli, ["report", str(run), "--format", "pdf,md"])
     assert result.exit_code == 0, result.output

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.special import ndtri
 from scipy.stats import norm
+from statsmodels.stats.multitest import multipletests
 
 from fmaudit.statistics import (
     benjamini_hochberg,
@@ -35,6 +38,15 @@ def test_adjusted_values_by_hand_and_missing_tests_keep_the_family_size():
     assert holm([]).shape == (0,)
     with pytest.raises(ValueError, match="outside"):
         holm([1.2])
+
+
+@settings(deadline=None)
+@given(st.lists(st.none() | st.floats(0, 1) | st.sampled_from([0.0, 0.01, 0.02, 0.5, 1.0]), max_size=12))
+def test_adjusted_values_are_those_of_statsmodels(ps):
+    whole = [1.0 if p is None else p for p in ps]
+    for ours, theirs in ((holm, "holm"), (benjamini_hochberg, "fdr_bh")):
+        expected = multipletests(whole, method=theirs)[1] if ps else []
+        assert ours(ps) == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
 def test_e_bh_by_its_definition():

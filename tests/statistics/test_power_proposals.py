@@ -135,7 +135,7 @@ AIMS = st.sampled_from(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     AIMS,
     st.sampled_from([(1, 0.0), (4, 0.2)]),
