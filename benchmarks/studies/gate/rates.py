@@ -9,23 +9,24 @@ proposes for the policy's alternative.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.studies.gate.simulated import Simulated
 from benchmarks.studies.gate.study import Cell, GateStudy
 from fmaudit.analysis.claims import Claim, RunNumbers
 from fmaudit.analysis.measured import MeasuredRows
 from fmaudit.analysis.tables import Answers
 from fmaudit.errors import ExitCode
 from fmaudit.evidence.directory import RunDirectory
-from fmaudit.gate.evaluate import NO_RELEASE, evaluate
+from fmaudit.gate.evaluate import evaluate
 from fmaudit.gate.policy import PolicyFile, parse_policy
 from fmaudit.probe import Binary, Probe, Rate
-from fmaudit.schema import Audit, Comparison, Numbers
+from fmaudit.schema import Audit
 from fmaudit.statistics.proposals import Aim, Sample, grouped, independent, proposed_items, sampled
 
 SEED = 5
@@ -239,29 +240,6 @@ class Study(Probe):
         self.variant = ""
         self.measures = tuple(Binary(f"m{place}") for place in range(metrics))
         self.metrics = tuple(Rate(f"m{place}", of=f"m{place}") for place in range(metrics))
-
-
-@dataclass
-class Simulated:
-    """The gate's numbers from simulated rows: computed as those of a run, and stated as computed."""
-
-    numbers: RunNumbers
-    known: dict[tuple[str, float], Numbers] = field(default_factory=dict)
-
-    def number(self, claim: Claim, level: float) -> Numbers:
-        place = (repr(claim), level)
-        if place not in self.known:
-            self.known[place] = self.numbers.number(claim, level)
-        return self.known[place]
-
-    def printed(self, claim: Claim, level: float) -> Numbers:
-        return self.number(claim, level)
-
-    def release_change(self, claim: Claim, level: float) -> Numbers | str:
-        return NO_RELEASE
-
-    def word(self, comparison: Comparison) -> str:
-        return comparison.verdict
 
 
 def _gate(case: Case, policy: PolicyFile, seen: Outcomes, n: int) -> ExitCode:

@@ -16,7 +16,7 @@ class Cell:
     """What the gate said of the simulated data sets of one case.
 
     Attributes:
-        words: The case in words, one a column of the study, unique within it.
+        words: The case in words, one a column of the study; with ``n`` unique within it.
         n: Items asked.
         passed: Share of data sets that passed.
         failed: Share that failed.

@@ -7,23 +7,24 @@ those of a run. The truths lie on one side of the target, on the other, at it, o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from scipy.special import ndtri
 
+from benchmarks.studies.gate.simulated import Simulated
 from benchmarks.studies.gate.study import Cell, GateStudy, Truth
 from fmaudit.analysis.claims import Claim, RunNumbers
 from fmaudit.analysis.measured import MeasuredRows
 from fmaudit.analysis.tables import Answers
 from fmaudit.errors import ExitCode
 from fmaudit.evidence.directory import RunDirectory
-from fmaudit.gate.evaluate import NO_RELEASE, evaluate
+from fmaudit.gate.evaluate import evaluate
 from fmaudit.gate.policy import PolicyFile, parse_policy
 from fmaudit.probe import Binary, Mean, Probe, Rate, Real
-from fmaudit.schema import Audit, Comparison, Numbers
+from fmaudit.schema import Audit
 
 SEED = 7
 CONFIDENCE = 0.95
@@ -35,12 +36,15 @@ ROWS = {"rate": 1000, "mean": 150}
 SHARED = 0.6
 CLUSTER, LIKENESS = 5, 0.2
 
-AT_LIMIT = {
+Kind = Literal["rate", "mean"]
+Pairs = dict[Kind, tuple[tuple[float, float], ...]]
+
+AT_LIMIT: Pairs = {
     "rate": ((0.5, 0.55), (0.5, 0.45), (0.52, 0.57), (0.52, 0.43), (0.6, 0.65), (0.3, 0.25), (0.3, 0.75)),
     "mean": ((0.0, 0.2), (0.6, 0.8), (-0.4, 0.6)),
 }
-BEYOND = {"rate": ((0.5, 0.1), (0.5, 0.62), (0.3, 0.85)), "mean": ((0.0, 0.6), (-0.4, 1.0))}
-INSIDE = {
+BEYOND: Pairs = {"rate": ((0.5, 0.1), (0.5, 0.62), (0.3, 0.85)), "mean": ((0.0, 0.6), (-0.4, 1.0))}
+INSIDE: Pairs = {
     "rate": ((0.3, 0.45), (0.62, 0.45), (0.3, 0.7), (0.5, 0.5), (0.4, 0.4)),
     "mean": ((0.8, 0.4), (-0.5, 0.1)),
 }
@@ -53,7 +57,7 @@ SLOW_SETS: dict[Truth, int] = {"limit": 200, "beyond": 40, "alternative": 40}
 class Case:
     """One number with its true values before and after; ``clustered``: rows come in clusters of five."""
 
-    kind: Literal["rate", "mean"]
+    kind: Kind
     base: float
     adapted: float
     truth: Truth
@@ -73,10 +77,12 @@ class Case:
 
 def cases() -> Iterator[Case]:
     """Every situation of the study."""
-    for kind in ("rate", "mean"):
-        for truth, pairs in (("limit", AT_LIMIT), ("beyond", BEYOND), ("alternative", INSIDE)):
+    kinds: tuple[Kind, ...] = ("rate", "mean")
+    placed: dict[Truth, Pairs] = {"limit": AT_LIMIT, "beyond": BEYOND, "alternative": INSIDE}
+    for kind in kinds:
+        for truth, pairs in placed.items():
             for base, adapted in pairs[kind]:
-                yield Case(kind, base, adapted, truth)  # type: ignore[arg-type]
+                yield Case(kind, base, adapted, truth)
     for base, adapted in ((0.5, 0.55), (0.3, 0.75)):
         yield Case("rate", base, adapted, "limit", clustered=True)
 
@@ -95,33 +101,6 @@ class Target(Probe):
         self.variant = ""
         self.metrics = tuple(metric for metric in type(self).metrics if metric.id == kind)
         self.measures = tuple(measure for measure in type(self).measures if measure.id == kind)
-
-
-@dataclass
-class Stated:
-    """The gate's numbers from simulated rows, stated as computed; each computed once."""
-
-    numbers: RunNumbers
-    known: dict[tuple[str, float], Numbers] = field(default_factory=dict)
-
-    def number(self, claim: Claim, level: float) -> Numbers:
-        """The number to decide on."""
-        place = (repr(claim), level)
-        if place not in self.known:
-            self.known[place] = self.numbers.number(claim, level)
-        return self.known[place]
-
-    def printed(self, claim: Claim, level: float) -> Numbers:
-        """The same, as the audit states it."""
-        return self.number(claim, level)
-
-    def release_change(self, claim: Claim, level: float) -> Numbers | str:
-        """There is no release."""
-        return NO_RELEASE
-
-    def word(self, comparison: Comparison) -> str:
-        """As it stands."""
-        return comparison.verdict
 
 
 def simulate(case: Case, sets: int | None = None) -> Cell:
@@ -178,7 +157,7 @@ def _gate(
             {"subject": name, "key": KEY, "state": "measured", "partial": False} for name in names
         ],
     }
-    evidence = Stated(RunNumbers(RunDirectory(Path()), "fixed", rows, state))
+    evidence = Simulated(RunNumbers(RunDirectory(Path()), "fixed", rows, state))
     return evaluate(_audit(case, evidence), policy, evidence, {}).exit_code
 
 
@@ -187,7 +166,7 @@ def _subject(name: str) -> dict[str, Any]:
     return found | {"parts": {"tokenizer": "one"}}
 
 
-def _audit(case: Case, evidence: Stated) -> Audit:
+def _audit(case: Case, evidence: Simulated) -> Audit:
     own = {"measurement": f"adapted/{KEY}", "metric": f"toy.target/{case.kind}"}
     distance = evidence.number(Claim("change", "adapted", **own, base="base", distance=True), LEVEL)
     stated = distance.model_dump()

@@ -3,52 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.studies.gate.simulated import Simulated
 from benchmarks.studies.gate.study import Cell
 from fmaudit.analysis.claims import Claim, RunNumbers
 from fmaudit.analysis.measured import MeasuredRows, finished
 from fmaudit.analysis.tables import Answers
 from fmaudit.errors import ExitCode
 from fmaudit.evidence.directory import RunDirectory
-from fmaudit.gate.evaluate import NO_RELEASE, evaluate
+from fmaudit.gate.evaluate import evaluate
 from fmaudit.gate.policy import PolicyFile, parse_policy
 from fmaudit.probe import Probe
-from fmaudit.schema import Audit, Comparison, Numbers
+from fmaudit.schema import Audit
 
 CONFIDENCE = 0.95
 SUBJECT = "adapted"
-
-
-@dataclass
-class _Evidence:
-    """Numbers of simulated rows, each computed once."""
-
-    numbers: RunNumbers
-    known: dict[tuple[str, float], Numbers] = field(default_factory=dict)
-
-    def number(self, claim: Claim, level: float) -> Numbers:
-        """The number to decide on."""
-        place = (repr(claim), level)
-        if place not in self.known:
-            self.known[place] = self.numbers.number(claim, level)
-        return self.known[place]
-
-    def printed(self, claim: Claim, level: float) -> Numbers:
-        """The same: the audit here holds what it was computed from."""
-        return self.number(claim, level)
-
-    def release_change(self, claim: Claim, level: float) -> Numbers | str:
-        """There is no release."""
-        return NO_RELEASE
-
-    def word(self, comparison: Comparison) -> str:
-        """The word as it stands."""
-        return comparison.verdict
 
 
 @cache
@@ -71,7 +44,7 @@ def held(probe: Probe, metric: str, answers: Answers, most: float) -> ExitCode:
     }  # fmt: skip
     record = {"subject": SUBJECT, "key": key, "state": "measured", "partial": False}
     state = {"plan": {"seed": 0}, "subjects": [subject], "measurements": [record]}
-    evidence = _Evidence(RunNumbers(RunDirectory(Path()), "fixed", {entry.id: entry}, state))
+    evidence = Simulated(RunNumbers(RunDirectory(Path()), "fixed", {entry.id: entry}, state))
     stated = evidence.number(Claim("level", SUBJECT, entry.id, name), 2 * CONFIDENCE - 1).model_dump()
     audit = Audit.model_validate(
         {
