@@ -64,7 +64,7 @@ def render_html(
         .get_template("report.html.j2")
         .render(
             view=view,
-            region=_RegionLabels(),
+            region=RegionLabels(),
             **_charts(index, view, evidence, gates),
             card=audit_card_view(index),
             controls=controls_view(index),
@@ -106,13 +106,14 @@ def _charts(
     }
 
 
-class _RegionLabels:
+class RegionLabels:
     """Labels of a page's regions: assistive technology lists them, so none may occur twice."""
 
     def __init__(self) -> None:
         self._given: Counter[str] = Counter()
 
     def __call__(self, label: str) -> str:
+        """The label of one region more, numbered where it was given before."""
         self._given[label] += 1
         count = self._given[label]
         return f"{label}, table" if count == 1 else f"{label}, table {count}"

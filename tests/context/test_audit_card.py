@@ -41,7 +41,9 @@ def stated(text=None):
 
 def rendered(made, format):
     environment = {"html": html, "md": markdown}[format]._environment()
-    return environment.from_string(SOURCE.replace("X", format)).render(view=view_of(made))
+    return environment.from_string(SOURCE.replace("X", format)).render(
+        view=view_of(made), region=html.RegionLabels()
+    )
 
 
 def signals(made):

@@ -35,7 +35,8 @@ def index_of(audit: Audit) -> AuditIndex:
 
 def rendered(audit: Audit, format: str) -> str:
     environment = {"html": html, "md": markdown}[format]._environment()
-    return environment.from_string(SOURCE.replace("X", format)).render(view=controls_view(index_of(audit)))
+    template = environment.from_string(SOURCE.replace("X", format))
+    return template.render(view=controls_view(index_of(audit)), region=html.RegionLabels())
 
 
 @pytest.fixture(scope="module")

@@ -223,6 +223,7 @@ def test_epochs_averaged_and_counted_singly_are_two_numbers(kit, tmp_path):
     assert numbers["match", "match"][1:3] == (79, 80)
 
 
+@pytest.mark.slow
 def test_our_rule_is_the_tools_rule(monkeypatch):
     """Against the tool itself where it is at hand."""
     import os

@@ -46,6 +46,7 @@ def rendered(audit, limits=None) -> str:
         pages._environment()
         .from_string(PAGE)
         .render(
+            region=pages.RegionLabels(),
             forests=forest_figures(forest_panels(index, limits)),
             drawing=slope_chart(slopes(index)),
             found=slopes(index),

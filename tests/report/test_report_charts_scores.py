@@ -52,7 +52,11 @@ def small_audit(make_audit):
 def shown(audit, samples) -> str:
     views = distribution_views(AuditIndex(audit), samples)
     drawings = [distribution_charts(view) for view in views]
-    return pages._environment().from_string(PAGE).render(views=views, drawings=drawings)
+    return (
+        pages._environment()
+        .from_string(PAGE)
+        .render(views=views, drawings=drawings, region=pages.RegionLabels())
+    )
 
 
 @pytest.mark.parametrize(
