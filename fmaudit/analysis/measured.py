@@ -33,8 +33,8 @@ class MeasuredRows:
 
 def probes_of(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Probe]:
     """The probe instances of these measurement records by id and variant, imported ones as declared there."""
-    classes = {entry["probe"]: load_probe(entry["probe"]) for entry in records if not is_imported(entry)}
-    found = {(name, probe.variant): probe for name in sorted(classes) for probe in expand(classes[name])}
+    names = sorted({entry["probe"] for entry in records if not is_imported(entry)})
+    found = {(name, probe.variant): probe for name in names for probe in expand(load_probe(name))}
     return found | declared_probes(records)
 
 

@@ -100,12 +100,18 @@ def read_parts(folder: Path) -> pa.Table:
             f"no evidence in {folder.parent.name}/{folder.name}: repeat the fmaudit run command"
         )
     try:
-        table = pa.concat_tables([pq.read_table(part) for part in parts])
+        table = pa.concat_tables([_read_part(part) for part in parts])
     except (pa.ArrowInvalid, OSError) as error:
         raise ExecutionError(
             f"evidence of {folder.name} cannot be read: {str(error).splitlines()[0]}"
         ) from None
     return table.sort_by([("position", "ascending"), ("sample", "ascending")])
+
+
+def _read_part(part: Path) -> pa.Table:
+    # `pq.read_table` takes twice the time of this for a small file: it plans a data set of files.
+    with pq.ParquetFile(part) as file:
+        return file.read()
 
 
 def cleaned(observation: Observation, measures: Sequence[Measure]) -> Observation:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import beta, chi2
 
 from fmaudit.analysis import pairs
-from fmaudit.analysis.claims import Claim, RunNumbers
+from fmaudit.analysis.claims import Claim, ClaimKind, RunNumbers
 from fmaudit.analysis.measured import MeasuredRows
 from fmaudit.analysis.numbers import item_values
 from fmaudit.analysis.records import slices
@@ -103,13 +103,13 @@ class Pilot:
         assert claim.entry is not None
         assert claim.metric is not None
         change = claim.kind in _CHANGES
-        kind = "change" if change else "level"
+        kind: ClaimKind = "change" if change else "level"
         if claim.contrast is not None:
             kind = "contrast change" if change else "contrast"
         probe = claim.entry.probe.id
         number = self._numbers.number(
             Claim(
-                kind,  # type: ignore[arg-type]
+                kind,
                 subject,
                 f"{subject}/{claim.entry.key}",
                 f"{probe}/{claim.metric.id}",

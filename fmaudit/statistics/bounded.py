@@ -29,6 +29,8 @@ from scipy.special import ndtri
 from fmaudit.statistics.design import Floats
 
 _SOLVED = 1e-8
+_END = 1e-7
+"""Distance from the end of the range within which the limit is the end: the search rounds there."""
 _CENTRE = 1e-4
 """Deviate below which the approximation is taken by its limit in the middle."""
 _STEPS = 200
@@ -80,7 +82,8 @@ def _upper(sums: Floats, weights: Floats, tail: float) -> float:
 def _quantile(s: Floats, w: Floats, counts: Floats, value: float, tail: float) -> float:
     """The u that the weighted mean of ``counts`` times each unit exceeds with probability ``tail``."""
     least = float((s / w).min())
-    if least >= 1 - _SOLVED:
+    lower = max(value, least + _SOLVED * (1 - least))
+    if lower >= 1 - _END:
         return 1.0
     quantile, start = float(ndtri(1 - tail)), [0.0]
 
@@ -88,9 +91,8 @@ def _quantile(s: Floats, w: Floats, counts: Floats, value: float, tail: float) -
         deviate, start[0] = _deviate(s - u * w, start[0], counts)
         return deviate - quantile
 
-    lower = max(value, least + _SOLVED * (1 - least))
     high = 1 - _SOLVED * (1 - lower)
-    if lower >= high or excess(high) <= 0:
+    if excess(high) <= 0:
         return 1.0
     if excess(lower) >= 0:
         return lower

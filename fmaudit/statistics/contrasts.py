@@ -152,7 +152,7 @@ def _joined(first: Interval, second: Interval) -> Interval:
     """Both orientations of a contrast of 0, where neither sign comes first."""
     if first.lower is None or first.upper is None or second.lower is None or second.upper is None:
         return first
-    lower, upper = min(first.lower, second.lower), max(first.upper, second.upper)
+    lower, upper = min(first.lower, second.lower, 0.0), max(first.upper, second.upper, 0.0)
     p = None if first.p is None or second.p is None else max(first.p, second.p)
     return replace(first, value=0.0, lower=lower, upper=upper, p=p, se=max(first.se or 0, second.se or 0))
 

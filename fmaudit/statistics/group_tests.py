@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import combinations, product
 from math import comb
 
@@ -11,6 +12,8 @@ import numpy as np
 from fmaudit.statistics.design import Bools, Floats
 from fmaudit.statistics.ratios import Terms
 from fmaudit.statistics.resampling import RANDOM_FLIPS, TIE, chunks, tail_share
+
+_SHARED_UNITS = 1000
 
 
 def permutation_p(totals: Terms, seed: int) -> tuple[float, bool]:
@@ -36,10 +39,24 @@ def _assignments(first: Bools, exact: bool, seed: int) -> Iterator[Floats]:
         for row, members in enumerate(combinations(range(units), chosen)):
             table[row, list(members)] = 1.0
         yield table
-        return
+    elif units <= _SHARED_UNITS:
+        for portion in _shared_labels(first.tobytes(), seed):
+            yield portion.astype(float)
+    else:
+        for portion in _random_labels(first, seed):
+            yield portion.astype(float)
+
+
+def _random_labels(first: Bools, seed: int) -> Iterator[Bools]:
     rng = np.random.default_rng([seed, 8])
-    for portion in chunks(RANDOM_FLIPS, units):
-        yield rng.permuted(np.broadcast_to(first.astype(float), (portion, units)), axis=1)
+    for portion in chunks(RANDOM_FLIPS, len(first)):
+        yield rng.permuted(np.broadcast_to(first, (portion, len(first))), axis=1)
+
+
+@lru_cache(maxsize=8)
+def _shared_labels(first: bytes, seed: int) -> tuple[Bools, ...]:
+    # Every subject of an audit asks the same contrast of the same groups: drawing takes most of its time.
+    return tuple(_random_labels(np.frombuffer(first, dtype=bool), seed))
 
 
 def _studentized(assigned: Floats, totals: Floats) -> Floats:

@@ -92,3 +92,28 @@ def test_a_true_loss_is_rarely_taken_for_kept(lost):
         kept += guard(before, after).state == "kept"
     # A point estimate called .62 and .18 of them kept.
     assert kept / 400 <= 0.05
+
+
+def spread_rise(rng):
+    """Every passage costs a tenth more, give or take."""
+    return 0.1 + rng.normal(0.0, 0.08, PASSAGES)
+
+
+def rare_rise(rng):
+    """One passage in ten costs twice the bits, the others what they cost before."""
+    return (rng.random(PASSAGES) < 0.1).astype(float)
+
+
+def skewed_rise(rng):
+    """Rises of an exponential law, cut at twice the bits."""
+    return np.minimum(rng.exponential(0.1 / (1 - np.exp(-10)), PASSAGES), 1.0)
+
+
+@pytest.mark.parametrize("rise", [spread_rise, rare_rise, skewed_rise])
+def test_a_true_rise_of_a_tenth_is_rarely_taken_for_kept(rise):
+    rng = np.random.default_rng(4)
+    kept = 0
+    for _ in range(200):
+        old = rng.uniform(1.0, 1.6, PASSAGES)
+        kept += guard(BASE, BASE, old, old * (1 + rise(rng))).state == "kept"
+    assert kept / 200 <= 0.05

@@ -48,3 +48,11 @@ def test_contrast_needs_clusters_in_both_groups():
     found = contrast(np.random.default_rng(0).normal(size=180), few, ~few, None, {"document": document})
     assert not found.conclusive
     assert found.reason.startswith("10 effective clusters in the first group")
+
+
+def test_a_contrast_of_zero_lies_in_its_interval_where_sums_round():
+    rows = np.arange(50)
+    group, weights = rows % 2 == 0, np.where(rows % 3 == 0, 0.1, 1.0)
+    for value in (0.1, 0.3, 0.7):
+        found = contrast(np.full(50, value), group, ~group, weights)
+        assert found.lower <= found.value <= found.upper

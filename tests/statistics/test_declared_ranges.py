@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fmaudit.statistics import clopper_pearson, contrast, contrast_of_changes, mean, mean_change
@@ -43,6 +43,26 @@ def test_limits_lie_in_the_range_around_the_mean_and_widen_with_the_level(values
     assert 0 <= wider[0] <= lower + 1e-7
     assert lower - 1e-6 <= sums.mean() <= upper + 1e-6
     assert upper - 1e-7 <= wider[1] <= 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.floats(0, 17),
+    st.floats(0, 9),
+    st.integers(2, 300),
+    st.floats(0.1, 9.0),
+    st.sampled_from([0.5, 0.95, 0.9999]),
+)
+@example(7, 2, 40, 1.0, 0.95)
+def test_values_of_every_magnitude_have_limits(power, fall, n, weight, level):
+    """Probabilities of 1e-9 beside one of 1e-7 divided by zero: the unseen value rounded away."""
+    values = 10.0 ** -np.append(power, np.full(n, power + fall))
+    weights = weight * np.linspace(1.0, 1.7, len(values))
+    average = float(weights @ values / weights.sum())
+    for sums, mirrored in ((weights * values, False), (weights - weights * values, True)):
+        lower, upper = mean_limits(np.clip(sums, 0, weights), weights, level)
+        assert 0 <= lower <= upper <= 1
+        assert lower - 1e-6 <= (1 - average if mirrored else average) <= upper + 1e-6
 
 
 def test_forty_zeros_are_not_conclusively_zero():
