@@ -40,7 +40,7 @@ class NumberView:
     """An estimate, contrast or change in words; every field is ready to print.
 
     ``at`` is the JSON pointer (RFC 6901) of its record in ``audit.json``. ``p`` is corrected where the number
-    is a claim of a family; ``p_alone`` never is.
+    is a claim of a family, and then the only one that is printed.
     """
 
     status: str
@@ -62,8 +62,6 @@ class NumberView:
     reason: str
     simultaneous: str = ""
     simultaneous_level: str = ""
-    p_adjusted: str = ""
-    p_alone: str = ""
     at: str = ""
 
     @property
@@ -147,7 +145,6 @@ def number_view(numbers: Numbers, scale: Scale, *, partial: bool, at: str = "") 
         interval=f"{level} interval {interval}" if interval else NO_VARIATION if still else "no interval",
         plain_interval=interval,
         p=f"{p_text(numbers.p_adjusted)}, corrected" if numbers.p_adjusted is not None else p_text(numbers.p),
-        p_alone=p_text(numbers.p),
         n=f"{numbers.n:,}",
         n_eff=f"{numbers.n_eff:,.0f}",
         clusters=", ".join(f"{name}: {count:,}" for name, count in sorted(numbers.clusters.items())),
@@ -175,7 +172,6 @@ def number_view(numbers: Numbers, scale: Scale, *, partial: bool, at: str = "") 
         simultaneous_level=(
             f"{numbers.adjusted_level * 100:.4g}{_SPACE}%" if numbers.adjusted_level is not None else ""
         ),
-        p_adjusted=p_text(numbers.p_adjusted),
         at=at,
     )
 

@@ -223,17 +223,18 @@ def test_a_recurrent_model_generates(fmaudit, tmp_path):
 
 def test_control_tokens_written_in_the_data_are_scored_as_characters(fmaudit, tmp_path):
     model = tiny_causal(tmp_path / "lm", context_length=512)
-    values = {}
+    counted = []
     for word in ("</s>", "</t>"):
         rows = [(("member", "control")[i % 2], words(i), f" quiet {word} day") for i in range(20)]
         data = table(tmp_path / "r.csv", ("group", "prefix", "suffix"), rows)
-        run = tmp_path / f"run{len(values)}"
+        run = tmp_path / f"run{len(counted)}"
         common = ("-p", "memorization.extraction", "--data", f"extraction_records={data}")
         fmaudit("run", model, *common, "-o", run)
         shown = fmaudit("rows", run, "memorization.extraction", "--reveal")
         assert '"</s>"' not in shown.out
-        values[word] = shown.out.count("logprob")
-    assert values["</s>"] == values["</t>"]
+        answers = [json.loads(row["responses"])[0] for row in csv.DictReader(shown.out.splitlines())]
+        counted.append([len(answer["tokens"]) for answer in answers])
+    assert counted[0] == counted[1]
 
 
 def test_a_run_asked_in_another_way_is_not_continued(fmaudit, tmp_path):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from benchmarks.studies import common_draws
 from benchmarks.studies import copy_fraction as study
+
+PAGE = Path(__file__).parents[2] / "docs" / "studies" / "copy_fraction.md"
 
 
 @pytest.mark.slow
@@ -88,3 +92,33 @@ def test_a_small_cell_has_its_figures():
     cell = study.cell(0.6, 0.0, 3, 30)
     assert abs(cell.mean - 0.6) < 0.05
     assert cell.share_inherited > 0.5
+
+
+def committed(heading, columns):
+    """Rows of the table under a heading of the page, as lists of cells."""
+    (section,) = [part for part in PAGE.read_text("utf-8").split("\n## ") if part.startswith(heading)]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines()]
+    return [row for row in rows if len(row) == columns and row[0][:1].isdigit()]
+
+
+def test_the_committed_page_calls_no_stranger_on_common_numbers_inherited():
+    rows = committed("Models on common random numbers", 12)
+    assert {row[0] for row in rows} == {"1", "5", "25"}
+    assert len(rows) == 6
+    for k, _, _, _, inherited, upper, _, _, part, _, _, runs in rows:
+        assert int(runs) >= 2000
+        assert float(inherited.split()[0]) <= float(upper) <= 2.5
+        # Three Monte Carlo errors at five samples.
+        assert abs(float(part) - 0.6) <= (0.004 if k == "5" else 0.03)
+
+
+def test_the_committed_whole_audits_call_no_stranger_inherited():
+    rows = committed("Models on common random numbers", 6)
+    assert len(rows) == 4
+    assert all((int(row[3]), int(row[5])) == (0, 60) for row in rows)
+
+
+def test_the_committed_word_inherited_keeps_its_level():
+    rows = committed('The word "inherited"', 8)
+    assert len(rows) == len(study.SPREADS) * len(study.LINEAGES)
+    assert all(float(row[2].split()[0]) <= 2.5 and int(row[4]) >= 2000 for row in rows)

@@ -66,7 +66,7 @@ def test_the_change_of_a_rate_is_the_paired_change_of_its_rows(releases):
     ) or (change.value == 0 and row.change.value == "0.0\u00a0points")
     assert row.change.n == str(len(names))
     assert row.change.plain_interval
-    assert row.change.p_adjusted
+    assert row.change.p.endswith(", corrected")
 
 
 def test_the_unchanged_base_is_named_as_such_and_shows_no_change(releases):
@@ -185,7 +185,7 @@ def test_one_click_leads_from_the_index_to_the_comparison(releases, tmp_path):
     assert f"compare/{address}/index.html" in {link["href"] for link in pages["index.html"].all("a")}
     page = pages[f"compare/{address}/index.html"]
     assert STEREOTYPE in page.text
-    assert "Holm-adjusted" in page.text
+    assert ", corrected" in page.text
     assert set(address.split("..")) == set(built.audits)
 
 
