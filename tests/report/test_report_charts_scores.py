@@ -209,8 +209,11 @@ def test_hostile_measures_units_and_reasons_are_inert(hostile_strings, make_audi
 def test_a_hundred_thousand_rows_take_less_than_a_second(tmp_path, make_audit):
     run = RunDirectory(write_large_run(tmp_path / "run", items=50_000, subjects=2))
     audit = audit_of(make_audit, {"base": "b", "adapted-1": "one"})
-    score_samples(run, audit)
-    start = time.process_time()
-    samples = score_samples(run, audit)
-    assert time.process_time() - start < 1
+    seconds = []
+    for _ in range(4):
+        start = time.process_time()
+        samples = score_samples(run, audit)
+        seconds.append(time.process_time() - start)
+    # The least of them: a busy machine takes CPU time too.
+    assert min(seconds) < 1
     assert sum(found.asked for found in samples[0].subjects) == 100_000
