@@ -1,4 +1,4 @@
-"""Canaries under the gate: mean exposure of secrets never inserted, and of inserted ones."""
+"""Canaries under the gate: mean rank and mean exposure of secrets never inserted, and of inserted ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.special import ndtr
 
 from benchmarks.studies.gate.study import Cell, GateStudy
 from benchmarks.studies.gate.whole_policy import answers_of, cell, held
@@ -17,11 +18,14 @@ SEED = 12
 SETS = 2000
 NAME, TITLE = "canaries", "Canaries that share their references"
 TEXT = """\
-Mean exposure may be at most `limit` bits. Likelihoods are normal; those of canaries are better by `shift`
-standard deviations, 0 for secrets that were never inserted. At the limit a pass or a failure is wrong,
-beyond it a pass, inside a failure. With 20 references nothing is concluded.
+The metric may be at most `limit`: the share of references that are less likely, or the mean exposure in bits.
+Likelihoods are normal; those of canaries are better by `shift` standard deviations, 0 for secrets that were
+never inserted. At the limit a pass or a failure is wrong, beyond it a pass, inside a failure. With 20
+references nothing is concluded. Exposure has no declared cap, since that depends on the references of a data
+set: its mean is approximate, and the gate decides nothing by it.
 """
-COLUMNS = ("canaries", "references", "shift", "limit", "truth")
+COLUMNS = ("metric", "canaries", "references", "shift", "limit", "truth")
+PERCENTILE, EXPOSURE = "mean_percentile", "mean_exposure"
 Truth = Literal["limit", "beyond", "alternative"]
 
 
@@ -29,6 +33,7 @@ Truth = Literal["limit", "beyond", "alternative"]
 class Case:
     """``canaries`` whose likelihoods are ``shift`` better than those of ``references``."""
 
+    metric: str
     canaries: int
     references: int
     shift: float
@@ -38,10 +43,17 @@ class Case:
 
 def cases() -> Iterator[Case]:
     """Never inserted at the expectation of chance, below a limit, and inserted beyond one."""
-    for canaries, references in ((100, 20), (100, 40), (100, 100), (100, 400), (40, 100)):
-        yield Case(canaries, references, 0.0, by_chance(references)[0], "limit")
-    yield Case(100, 100, 0.0, 2.0, "alternative")
-    yield Case(100, 100, 1.5, 2.0, "beyond")
+    sizes = ((100, 20), (100, 40), (100, 100), (100, 400), (40, 100), (400, 100))
+    for canaries, references in sizes:
+        yield Case(PERCENTILE, canaries, references, 0.0, 0.5, "limit")
+    for shift in (0.5, 1.5):
+        yield Case(PERCENTILE, 100, 100, shift, float(ndtr(shift / 2**0.5)), "limit")
+    yield Case(PERCENTILE, 100, 100, 0.0, 0.7, "alternative")
+    yield Case(PERCENTILE, 100, 100, 1.5, 0.7, "beyond")
+    for canaries, references in sizes[:-1]:
+        yield Case(EXPOSURE, canaries, references, 0.0, by_chance(references)[0], "limit")
+    yield Case(EXPOSURE, 100, 100, 0.0, 2.0, "alternative")
+    yield Case(EXPOSURE, 100, 100, 1.5, 2.0, "beyond")
 
 
 def simulate(case: Case, sets: int = SETS) -> Cell:
@@ -59,10 +71,11 @@ def simulate(case: Case, sets: int = SETS) -> Cell:
         rng = np.random.default_rng([SEED, number, n])
         columns = {measure.id: np.full(n, np.nan) for measure in probe.measures}
         columns["nll"] = 50 + rng.normal(size=n) - case.shift * canary
-        return held(probe, "mean_exposure", answers_of(columns, slices), case.limit)
+        return held(probe, case.metric, answers_of(columns, slices), case.limit)
 
     words = (
-        str(case.canaries), str(case.references), f"{case.shift:g}", f"{case.limit:.4g}", case.truth,
+        case.metric, str(case.canaries), str(case.references),
+        f"{case.shift:g}", f"{case.limit:.4g}", case.truth,
     )  # fmt: skip
     return cell(words, case.canaries, sets, drawn)
 
