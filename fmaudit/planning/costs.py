@@ -125,7 +125,8 @@ def run_costs(
         UsageError: the instrument that was named cannot be opened.
     """
     settings = EngineSettings(token_budget=token_budget, seed=options.seed)
-    texts = neutral_texts(planned, options) if len(parties) > 1 else []
+    controlled = any(party.role == "reference" for party in parties)
+    texts = neutral_texts(planned, options, controlled=controlled) if len(parties) > 1 else []
     instrument, no_instrument = chosen_instrument(planned, options)
     asked = [entry for entry in planned if instrument is not None or not entry.probe.instruments]
     models: dict[str, _Model | str] = {}

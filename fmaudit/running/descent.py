@@ -15,6 +15,9 @@ from fmaudit.schema import quantity
 NEUTRAL_TEXTS = "neutral_texts"
 LINEAGE_PASSAGES = 44
 """Passages whose next tokens are compared: two thousand positions say enough, and each costs a pass."""
+CONTROLLED_PASSAGES = 120
+"""The same where there are references: of several unrelated pairs one agrees best by chance, and the interval
+of its agreement has to end within the margin above the next best."""
 
 
 def lineages(
@@ -32,7 +35,7 @@ def lineages(
     references = {party.id: party for party in parties if party.role == "reference"}
     if not adapted and not references:
         return {}
-    texts = neutral_texts(planned, options)
+    texts = neutral_texts(planned, options, controlled=bool(references))
     parents = {
         name: party.parent
         for name, party in adapted.items()
@@ -61,7 +64,9 @@ def lineages(
             "from_base_evidence": found.adapted[name].evidence
             if direct
             else "by its chain of declared parents: " + ", ".join(reversed(chain)),
-            "divergence_bits": quantity(token_divergence(base.subject, party.subject, texts)).model_dump(),
+            "divergence_bits": quantity(
+                token_divergence(base.subject, party.subject, texts[:LINEAGE_PASSAGES])
+            ).model_dump(),
         }
     for name in references:
         finding = found.references[name]
@@ -73,13 +78,16 @@ def lineages(
     return records
 
 
-def neutral_texts(planned: Sequence[PlannedMeasurement], options: RunOptions) -> list[str]:
-    """The first neutral passages of the run; the embedded ones where no probe asks any."""
+def neutral_texts(
+    planned: Sequence[PlannedMeasurement], options: RunOptions, *, controlled: bool
+) -> list[str]:
+    """The first neutral passages of the run, more with references; embedded ones where no probe asks any."""
+    count = CONTROLLED_PASSAGES if controlled else LINEAGE_PASSAGES
     for entry in planned:
         if entry.dataset is not None and entry.dataset.id == NEUTRAL_TEXTS:
-            return [str(row["text"]) for row in entry.dataset.rows[:LINEAGE_PASSAGES]]
+            return [str(row["text"]) for row in entry.dataset.rows[:count]]
     dataset = load_dataset(load_card(NEUTRAL_TEXTS), options.data.get(NEUTRAL_TEXTS))
-    return [str(row["text"]) for row in dataset.rows[:LINEAGE_PASSAGES]]
+    return [str(row["text"]) for row in dataset.rows[:count]]
 
 
 def ancestry(name: str, parents: Mapping[str, str]) -> list[str]:
