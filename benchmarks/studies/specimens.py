@@ -185,7 +185,7 @@ def word_of(truth: Truth, ideal: float, eps: float, delta: float, kept: bool) ->
             eps,
             delta,
             "no good references" if truth.rho is None else "met" if copies else "not met",
-            kept,
+            "kept" if kept else "lost",
         )
     ).word
 
@@ -235,7 +235,7 @@ def cells_of(
             metric = next(m for m in audit.metrics if m.id == said.metric)
             ideal = metric.ideal if metric.direction == "target" and metric.ideal is not None else 0.0
             child = fresh[name] if name in fresh else fresh["base"]
-            able = [fresh[r] for r in references if comparable(audit, name, r)]
+            able = [fresh[r] for r in references if comparable(audit, name, r) and accepted(said, r)]
             truth = truth_of(defect, fresh["base"], child, able if len(able) >= 3 else [], members)
             margins = (said.margins.eps or 0.0, said.margins.delta or 0.0)
             word, distance = "unrelated", 0.0
@@ -273,6 +273,12 @@ def comparable(audit, name: str, reference: str) -> bool:
     """Whether a reference is as able as the child: bits per byte of neutral text within a tenth."""
     bits = bits_per_byte(audit)
     return abs(bits[reference] - bits[name]) <= 0.1 * bits[name]
+
+
+def accepted(said, reference: str) -> bool:
+    """Whether the audit took the reference: as often wrong as the child, or matched to it by severity."""
+    found = said.copy_fraction
+    return found is None or any(one.subject == reference and one.used for one in found.references)
 
 
 def bits_per_byte(audit) -> dict[str, float]:
