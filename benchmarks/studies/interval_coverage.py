@@ -30,6 +30,10 @@ CROSSED = ((35, 35, 0.1), (35, 35, 0.5), (40, 100, 0.3))
 CHANGES = ((0.1, 0.02, 0.1), (0.2, 0.05, 0.05), (0.5, 0.2, 0.1))
 """Base rate, chance to gain a defect where there was none, chance to lose one."""
 CHANGED = ((70, 8.0, 0.05), (70, 8.0, 0.3), (150, 8.0, 0.3))
+FEW = ((60, 0.02), (60, 0.05), (240, 0.01), (240, 0.05))
+"""Clusters, and the share of them that changed: too few to resample."""
+STRICT = 0.998
+"""Level of each of 25 intervals that hold together at .95."""
 DATA_SETS = 4000
 _DRAWS = 300
 
@@ -146,8 +150,29 @@ def changed(
     return _simulated("change", name, p, truth, (len(labels), effective), estimate, seeds, data_sets)
 
 
+def few_changed(clusters: int, share: float, gains: float, whole: bool, data_sets: int) -> Cell:
+    """Coverage at a simultaneous level where few clusters changed, each wholly or in one of its rows."""
+    sizes = cluster_sizes(clusters, 4.0)
+    labels = np.repeat(np.arange(clusters), sizes)
+    first = np.r_[True, labels[1:] != labels[:-1]]
+    truth = share * (2 * gains - 1) * (1.0 if whole else clusters / len(labels))
+
+    def estimate(rng: np.random.Generator, seed: int) -> Interval:
+        sign = np.where(rng.random(clusters) < share, np.where(rng.random(clusters) < gains, 1.0, -1.0), 0.0)
+        change = sign[labels] * (first | whole)
+        base = np.where(change == 0, rng.random(len(labels)) < 0.5, change < 0).astype(float)
+        paired = base, base + change
+        return rate_change(*paired, None, {"cluster": labels}, level=STRICT, draws=_DRAWS, seed=seed)
+
+    effective = effective_clusters(np.ones(len(labels)), labels)
+    how = "every row of it" if whole else "one row of it"
+    name = f"{clusters} clusters, {share:g} of them change in {how}, gains {gains:g}"
+    seeds = [clusters, round(1000 * share), round(10 * gains), whole]
+    return _simulated("few", name, share, truth, (len(labels), effective), estimate, seeds, data_sets)
+
+
 def grid(kind: str, data_sets: int = DATA_SETS) -> Iterator[Cell]:
-    """All cells of one kind: independent, clustered, crossed or change."""
+    """All cells of one kind: independent, clustered, crossed, change or few (changed clusters)."""
     if kind == "independent":
         yield from (independent(n, p) for p in RATES for n in ROWS)
     elif kind == "clustered":
@@ -158,15 +183,25 @@ def grid(kind: str, data_sets: int = DATA_SETS) -> Iterator[Cell]:
         yield from (crossed(a, b, e, p, data_sets) for a, b, e in CROSSED for p in RATES)
     elif kind == "change":
         yield from (changed(c, m, icc, chance, data_sets) for c, m, icc in CHANGED for chance in CHANGES)
+    elif kind == "few":
+        yield from (
+            few_changed(clusters, share, gains, whole, data_sets)
+            for clusters, share in FEW
+            for gains in (0.5, 0.9)
+            for whole in (False, True)
+        )
     else:
-        raise ValueError(f"grid {kind!r} is unknown: use independent, clustered, crossed or change")
+        raise ValueError(f"grid {kind!r} is unknown: use independent, clustered, crossed, change or few")
 
 
 def failures(cells: list[Cell]) -> list[str]:
     """The cells that break a bound, in words; empty when all hold."""
     broken = []
     for cell in cells:
+        spared = 3 * (STRICT * (1 - STRICT) / max(cell.data_sets, 1)) ** 0.5
         name = f"{cell.kind} {cell.design} p={cell.p} n={cell.n}"
+        if cell.kind == "few" and cell.coverage < STRICT - spared:
+            broken.append(f"{name}: coverage {cell.coverage:.4f} is below {STRICT}")
         if cell.enough and cell.coverage < 0.92:
             broken.append(f"{name}: coverage {cell.coverage:.4f} is below .92")
         if cell.kind == "independent" and cell.common and cell.coverage > 0.975:
@@ -209,7 +244,7 @@ def main() -> None:
 
     start = time.perf_counter()
     cells = []
-    for kind in ("independent", "clustered", "crossed", "change"):
+    for kind in ("independent", "clustered", "crossed", "change", "few"):
         cells += list(grid(kind))
         print(kind, round(time.perf_counter() - start), "s", flush=True)
     sequences = study()

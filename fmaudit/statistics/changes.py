@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t
 
+from fmaudit.statistics.bounded import mean_limits
 from fmaudit.statistics.design import Clusters, Design, Floats, Ints, design
 from fmaudit.statistics.interval import MIN_CLUSTERS, Interval
 from fmaudit.statistics.levels import RARE, effective_rows, no_rows, ranged_mean, signed_mean
@@ -51,7 +52,8 @@ def rate_change(
     exact McNemar. Otherwise a cluster bootstrap-t with a cluster sign-flip test;
     where fewer than 10 clusters changed, or few make up the variance (its degrees
     of freedom are below 30), Tango's interval on the effective sample size, as Korn
-    and Graubard do for a rate. Several factors: as in :func:`mean_change`.
+    and Graubard do for a rate, within Gaffke's limits of the clusters' changes.
+    Several factors: as in :func:`mean_change`.
 
     Args:
         base: Shape (n,), in [0, 1].
@@ -250,7 +252,11 @@ def _sparse(rows: Design, change: Floats, se: float | None) -> bool:
 
 
 def _sparse_at(rows: Design, change: Floats, se: float | None) -> Callable[[float], tuple[float, float]]:
-    """Tango's limits on the effective sample size, at any level."""
+    """Tango's limits on the effective sample size, within Gaffke's, at any level.
+
+    The tail of a score interval grows with the square of the normal deviate, that of a rare event with the
+    logarithm of the level: at simultaneous levels Tango's is half as wide again without being safer.
+    """
     total = rows.weights.sum()
     gained = float(rows.weights @ np.maximum(change, 0) / total)
     lost = float(rows.weights @ np.maximum(-change, 0) / total)
@@ -268,9 +274,23 @@ def _sparse_at(rows: Design, change: Floats, se: float | None) -> Callable[[floa
         # As if each cluster were a single pair: never wider than that, however few of them changed.
         single = min(n_eff, whole) * (critical(level) / critical(level, whole - 1)) ** 2
         adjusted = max(own, single)
-        return tango(gained * adjusted, lost * adjusted, adjusted, level)
+        lower, upper = tango(gained * adjusted, lost * adjusted, adjusted, level)
+        if len(rows.active) > 1:
+            return lower, upper
+        low, high = _unit_limits(rows, change, level)
+        return max(lower, low), min(upper, high)
 
     return limits
+
+
+def _unit_limits(rows: Design, change: Floats, level: float) -> tuple[float, float]:
+    """Gaffke's limits of the mean change of the units, each between -1 and 1."""
+    codes, units = rows.units()
+    weights = unit_sums(codes, rows.weights, units)
+    # Rounding must not carry a unit that changed wholly out of the range.
+    halves = np.clip(unit_sums(codes, rows.weights * (change + 1) / 2, units), 0.0, weights)
+    low, high = mean_limits(halves, weights, level)
+    return 2 * low - 1, 2 * high - 1
 
 
 def _sparse_limits(rows: Design, change: Floats, interval: Interval) -> Interval:

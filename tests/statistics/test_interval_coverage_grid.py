@@ -13,6 +13,7 @@ from benchmarks.studies.interval_coverage import (
     clustered,
     crossed,
     failures,
+    few_changed,
     grid,
     independent,
 )
@@ -47,12 +48,18 @@ def test_a_cell_is_reproduced_by_its_seed():
     assert crossed(35, 35, 0.1, 0.2, 20) == crossed(35, 35, 0.1, 0.2, 20)
 
 
+def test_few_changed_clusters_are_covered_at_a_simultaneous_level():
+    cell = few_changed(60, 0.05, 0.5, True, 400)
+    print(line(cell))
+    assert not failures([cell])
+
+
 def test_betting_on_clusters_holds_where_row_wise_methods_do_not():
     check_sequences(study(60), slack=0.06)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["independent", "clustered", "crossed", "change"])
+@pytest.mark.parametrize("kind", ["independent", "clustered", "crossed", "change", "few"])
 def test_every_cell_of_the_grid_keeps_its_bounds(kind):
     cells = list(grid(kind))
     print("\n".join(line(cell) for cell in cells))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import chi2, t
 
 from fmaudit.statistics import mean, rate, rate_change, ratios
@@ -81,3 +83,41 @@ def test_a_change_carried_by_few_clusters_is_not_resampled():
     even = np.zeros(600)
     even[::7] = 1
     assert "bootstrap-t" in rate_change(base, even, None, {"c": labels}).method
+
+
+@pytest.mark.parametrize("tail", [0.001, 0.0004])
+def test_where_no_cluster_changed_a_strict_limit_is_that_of_an_event_never_seen(tail: float):
+    """``(1 - p)^n = tail`` for n clusters; Tango's score would say z^2 / (n + z^2), half as much again."""
+    labels = np.repeat(np.arange(240), 3)
+    same = (labels % 2).astype(float)
+    found = rate_change(same, same, None, {"c": labels}, level=1 - 2 * tail)
+    assert found.upper == pytest.approx(1 - tail ** (1 / 240), rel=0.01)
+    assert found.lower == -found.upper
+
+
+def test_sparse_limits_are_nested_in_their_level():
+    labels = np.repeat(np.arange(120), 4)
+    base = (labels % 3 == 0).astype(float)
+    adapted = base.copy()
+    adapted[:8] = 1 - adapted[:8]
+    adapted[101] = 1 - adapted[101]
+    ends = [
+        rate_change(base, adapted, None, {"c": labels}, level=level)
+        for level in (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.998, 0.9996)
+    ]
+    lowers, uppers = [e.lower for e in ends], [e.upper for e in ends]
+    assert lowers == sorted(lowers, reverse=True)
+    assert uppers == sorted(uppers)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0.9, 0.95, 0.998]))
+def test_sparse_limits_turn_with_the_sign(seed: int, level: float):
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(50), rng.integers(1, 5, 50))
+    base = rng.integers(0, 2, len(labels)).astype(float)
+    adapted = base.copy()
+    moved = rng.choice(len(labels), 4)
+    adapted[moved] = 1 - adapted[moved]
+    there = rate_change(base, adapted, None, {"c": labels}, level=level)
+    back = rate_change(adapted, base, None, {"c": labels}, level=level)
+    assert (there.lower, there.upper) == pytest.approx((-back.upper, -back.lower), abs=1e-6)
