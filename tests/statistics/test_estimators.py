@@ -15,6 +15,7 @@ from fmaudit.statistics import (
     contrast,
     effective_clusters,
     exact_mcnemar,
+    holm,
     kish,
     mean,
     mean_change,
@@ -207,6 +208,25 @@ def test_exact_sign_flips_match_scipy():
         vectorized=True,
     )
     assert mean_change(np.zeros(7), change).p == pytest.approx(reference.pvalue)
+
+
+@given(st.integers(20, 400), st.floats(0.5, 1.0), st.integers(0, 3))
+def test_p_of_random_sign_flips_is_never_less_than_the_exact_binomial(units: int, share: float, seed: int):
+    """Units of one size: the number of rises is binomial, so the exact p is known; draws err by chance."""
+    rises = round(share * units)
+    change = np.repeat([1.0, -1.0], [rises, units - rises])
+    exact = min(1.0, 2 * stats.binom.sf(max(rises, units - rises) - 1, units, 0.5))
+    found = mean_change(np.zeros(units), change, seed=seed).p
+    drawn = 1 + 4999 * exact - 5 * (4999 * exact) ** 0.5
+    assert found >= exact if found < 1 / 5000 else found >= drawn / 5000 - 1e-12
+
+
+def test_a_plain_change_is_shown_among_thousands_of_claims():
+    """5,000 draws alone end at a p of 1 / 5000, which no family of 250 claims or more would show."""
+    change = np.r_[np.ones(70), np.zeros(130)]
+    found = mean_change(np.zeros(200), change)
+    assert found.p == pytest.approx(2 * np.exp(-35), rel=1e-6)
+    assert holm([found.p, *[None] * 9999])[0] < 0.05
 
 
 def test_permutation_of_documents_keeps_them_whole():
