@@ -8,6 +8,7 @@ reference alone; Holm's. Every kind of number stands in them, and what was not m
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -47,6 +48,17 @@ def alpha_of(family: str, level: float) -> float:
     audits: 5 % for the headline and 2 % for what stands beside it.
     """
     return (1 - level) * (1.0 if familywise(family) else BESIDE)
+
+
+def finest_p(claims: Mapping[str, str], level: float) -> float:
+    """The least p-value that tests have to reach so that one claim of the largest family could be shown.
+
+    Half of what is needed, as random assignments end where they just reach it. Step-up families share
+    theirs: only those that keep the chance of any false claim ask for more than tests give anyway.
+    """
+    sizes = Counter(family for family in claims.values() if familywise(family))
+    needed = (alpha_of(family, level) / size / 2 for family, size in sizes.items())
+    return min([statistics.FINEST, *needed])
 
 
 def places(claims: Mapping[str, str], ps: Mapping[str, float | None]) -> dict[str, Place]:

@@ -25,10 +25,11 @@ COMPLETE = 1 - 1e-12
 
 @dataclass(frozen=True)
 class Settings:
-    """``level`` of the intervals and ``seed`` of their resampling."""
+    """``level`` of the intervals, ``seed`` of resampling, the ``finest`` p-value that a correction needs."""
 
     level: float = 0.95
     seed: int = 0
+    finest: float = statistics.FINEST
 
 
 @dataclass(frozen=True)

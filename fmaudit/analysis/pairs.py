@@ -227,6 +227,7 @@ def _contrast(
             level=settings.level,
             draws=DRAWS,
             seed=settings.seed,
+            finest=settings.finest,
         )
 
     fields = number_fields(estimated(asked.seen(valid), answers.take(valid)), answers.samples, coverage)

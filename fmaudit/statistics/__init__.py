@@ -17,6 +17,7 @@ from fmaudit.statistics.design import Clusters, effective_clusters, kish
 from fmaudit.statistics.distances import distance_change, distance_ends, rate_distance_change
 from fmaudit.statistics.equivalence import Equivalence, equivalence, noninferiority
 from fmaudit.statistics.functionals import statistic, statistic_change
+from fmaudit.statistics.group_tests import FINEST
 from fmaudit.statistics.interval import MIN_CLUSTERS, Interval, mde
 from fmaudit.statistics.levels import mean, rate
 from fmaudit.statistics.multiplicity import (
@@ -44,6 +45,7 @@ from fmaudit.statistics.proportions import (
 from fmaudit.statistics.samples import bounds, reduce_samples, sample_coverage, without_spares
 
 __all__ = [
+    "FINEST",
     "MIN_CLUSTERS",
     "Clusters",
     "Equivalence",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fmaudit.statistics.changes import change_span, error_p, limits_at
 from fmaudit.statistics.design import Bools, Clusters, Design, Floats, design, subset
-from fmaudit.statistics.group_tests import permutation_p, swap_p
+from fmaudit.statistics.group_tests import FINEST, permutation_p, swap_p
 from fmaudit.statistics.interval import MIN_CLUSTERS, Interval, round_down
 from fmaudit.statistics.levels import (
     APPROXIMATE,
@@ -41,6 +41,7 @@ def contrast(
     level: float = 0.95,
     draws: int = 2000,
     seed: int = 0,
+    finest: float = FINEST,
 ) -> Interval:
     """Weighted mean of the rows in ``plus`` minus that of the rows in ``minus``.
 
@@ -64,13 +65,14 @@ def contrast(
         level: Confidence level in (0, 1).
         draws: Bootstrap draws.
         seed: Seed of draws, permutations and swaps.
+        finest: The least p-value wanted; 5,000 random assignments end at 1 / 5000.
 
     Raises:
         ValueError: A row is in both groups, values, shapes or weights do not fit, or a
             value breaks the range.
     """
     v = np.asarray(values, float)
-    return _contrast([v], (low, high), plus, minus, weights, clusters, level, draws, seed)
+    return _contrast([v], (low, high), plus, minus, weights, clusters, (level, draws, seed, finest))
 
 
 def contrast_of_changes(
@@ -86,6 +88,7 @@ def contrast_of_changes(
     level: float = 0.95,
     draws: int = 2000,
     seed: int = 0,
+    finest: float = FINEST,
 ) -> Interval:
     """:func:`contrast` of the paired changes ``adapted - base``.
 
@@ -94,7 +97,7 @@ def contrast_of_changes(
     in each group: Tango's, or that on the effective sample size.
     """
     b, a = np.asarray(base, float), np.asarray(adapted, float)
-    return _contrast([b, a], (low, high), plus, minus, weights, clusters, level, draws, seed)
+    return _contrast([b, a], (low, high), plus, minus, weights, clusters, (level, draws, seed, finest))
 
 
 def _contrast(
@@ -104,9 +107,7 @@ def _contrast(
     minus: npt.ArrayLike,
     weights: npt.ArrayLike | None,
     clusters: Clusters | None,
-    level: float,
-    draws: int,
-    seed: int,
+    how: tuple[float, int, int, float],
 ) -> Interval:
     inside, outside = np.asarray(plus, bool), np.asarray(minus, bool)
     if (inside & outside).any():
@@ -119,7 +120,7 @@ def _contrast(
         turned = [np.where(column[used] == 0, 0.0, sign * column[used]) for column in columns]
         rows = design([*turned, inside[used]], w[used], labels)
         ends = span if sign > 0 else (_negated(span[1]), _negated(span[0]))
-        found = _estimated(_Question(rows, ends, level, draws, seed))
+        found = _estimated(_Asked(rows, ends, *how))
         return found if sign > 0 else _negative(found)
 
     # Draws and rounding depend on the order of the rows, hence on the sign: one orientation is taken.
@@ -158,7 +159,7 @@ def _joined(first: Interval, second: Interval) -> Interval:
 
 
 @dataclass(frozen=True)
-class _Question:
+class _Asked:
     """Rows whose last column is the first group's mask; one column of values, or base and adapted."""
 
     rows: Design
@@ -166,6 +167,7 @@ class _Question:
     level: float
     draws: int
     seed: int
+    finest: float
 
     @property
     def group(self) -> Bools:
@@ -185,7 +187,7 @@ class _Question:
         return low is not None and high is not None and high > low
 
 
-def _estimated(asked: _Question) -> Interval:
+def _estimated(asked: _Asked) -> Interval:
     rows, group = asked.rows, asked.group
     if not rows.n or group.all() or not group.any():
         name = "second" if group.any() else "first"
@@ -193,7 +195,7 @@ def _estimated(asked: _Question) -> Interval:
     terms = contrast_terms(rows, asked.values, group)
     if len(rows.active) > 1:
         interval = signed_mean(rows, terms, "contrast", asked.level, asked.draws, asked.seed)
-        p, test = _crossed_p(rows, terms, asked.draws, asked.seed)
+        p, test = _crossed_p(asked, terms)
         whole = True
     else:
         codes, units = rows.units()
@@ -204,7 +206,7 @@ def _estimated(asked: _Question) -> Interval:
             if whole
             else without_limits(rows, terms, "contrast", asked.level)
         )
-        p, exact = (swap_p if whole else permutation_p)(totals, asked.seed)
+        p, exact = (swap_p if whole else permutation_p)(totals, asked.seed, asked.finest)
         kind = "swaps of the groups within clusters" if whole else f"permutation of {_unit(rows)} labels"
         test = f"{'exact' if exact else 'random'} {kind}"
     separate = _separate(asked, interval, test)
@@ -250,17 +252,18 @@ def _judged(interval: Interval, rows: Design, group: Bools) -> Interval:
     return interval
 
 
-def _crossed_p(rows: Design, terms: Terms, draws: int, seed: int) -> tuple[float, str]:
-    se, df = crossed_error(rows, terms, draws, seed)
+def _crossed_p(asked: _Asked, terms: Terms) -> tuple[float, str]:
+    rows = asked.rows
+    se, df = crossed_error(rows, terms, asked.draws, asked.seed)
     p = 1.0 if math.isnan(se) else error_p(terms.value(), se, df)
     for factor in rows.active:
         totals = terms.totals(rows.codes[factor], rows.levels[factor])
         spans = bool((totals.weights > 0).all(axis=1).any())
-        p = max(p, (swap_p if spans else permutation_p)(totals, seed)[0])
+        p = max(p, (swap_p if spans else permutation_p)(totals, asked.seed, asked.finest)[0])
     return p, "largest p of each factor's own test and of the bootstrap t test"
 
 
-def _separate(asked: _Question, interval: Interval, test: str) -> Interval:
+def _separate(asked: _Asked, interval: Interval, test: str) -> Interval:
     """The interval with the limits that the two groups' own intervals give."""
     ends: list[tuple[float, float, float]] = []
     methods: list[str] = []
@@ -289,7 +292,7 @@ def _separate(asked: _Question, interval: Interval, test: str) -> Interval:
     )
 
 
-def _alone(asked: _Question, part: Design) -> tuple[float | None, float | None, float | None, str]:
+def _alone(asked: _Asked, part: Design) -> tuple[float | None, float | None, float | None, str]:
     """Value, limits and method of one group."""
     values = part.columns[1] - part.columns[0] if asked.paired else part.columns[0]
     low, high = asked.span

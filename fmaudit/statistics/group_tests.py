@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import combinations, product
 from math import comb
@@ -13,11 +14,18 @@ from fmaudit.statistics.design import Bools, Floats
 from fmaudit.statistics.ratios import Terms
 from fmaudit.statistics.resampling import RANDOM_FLIPS, TIE, chunks, tail_share
 
-_SHARED_UNITS = 1000
+_SHARED_CELLS = 30_000_000
+FINEST = 1 / (RANDOM_FLIPS + 1)
+"""The least p-value that the first random assignments can give."""
 
 
-def permutation_p(totals: Terms, seed: int) -> tuple[float, bool]:
+def permutation_p(totals: Terms, seed: int, finest: float = FINEST) -> tuple[float, bool]:
     """Studentized permutation test of group labels over units that lie in one group each.
+
+    Args:
+        totals: Both groups' terms by unit.
+        seed: Seed of the random assignments.
+        finest: The least p-value wanted: where no assignment reaches the value, so many more are drawn.
 
     Returns:
         Two-sided p-value, and whether all assignments were enumerated.
@@ -28,8 +36,27 @@ def permutation_p(totals: Terms, seed: int) -> tuple[float, bool]:
     centred = np.column_stack([sums - mean * weights, weights])
     observed = abs(_studentized(first[None, :].astype(float), centred)[0]) * (1 - TIE)
     exact = comb(len(first), int(first.sum())) <= RANDOM_FLIPS
-    null = [np.abs(_studentized(portion, centred)) for portion in _assignments(first, exact, seed)]
-    return tail_share(np.concatenate(null), observed, exact=exact), exact
+
+    def null(portions: Iterable[Floats]) -> Floats:
+        return np.concatenate([np.abs(_studentized(portion, centred)) for portion in portions])
+
+    p = tail_share(null(_assignments(first, exact, seed)), observed, exact=exact)
+    more = 0 if exact else _further(p, finest)
+    return (_refined(null(_labels(first, seed, more)), observed), exact) if more else (p, exact)
+
+
+def _further(p: float, finest: float) -> int:
+    """How many more random assignments a p-value at the floor needs to go down to ``finest``; else none.
+
+    A p-value from all of them is valid, and one that is not refined has been reached by a draw, so that the
+    choice between them takes nothing away from either.
+    """
+    return math.ceil(1 / finest) - RANDOM_FLIPS - 1 if p <= FINEST * (1 + TIE) and finest < FINEST else 0
+
+
+def _refined(null: Floats, observed: float) -> float:
+    """The p-value from the first assignments, none of which reached ``observed``, and from further ones."""
+    return (1 + int((~(null < observed)).sum())) / (RANDOM_FLIPS + len(null) + 1)
 
 
 def _assignments(first: Bools, exact: bool, seed: int) -> Iterator[Floats]:
@@ -39,24 +66,30 @@ def _assignments(first: Bools, exact: bool, seed: int) -> Iterator[Floats]:
         for row, members in enumerate(combinations(range(units), chosen)):
             table[row, list(members)] = 1.0
         yield table
-    elif units <= _SHARED_UNITS:
-        for portion in _shared_labels(first.tobytes(), seed):
-            yield portion.astype(float)
     else:
-        for portion in _random_labels(first, seed):
-            yield portion.astype(float)
+        yield from _labels(first, seed)
 
 
-def _random_labels(first: Bools, seed: int) -> Iterator[Bools]:
-    rng = np.random.default_rng([seed, 8])
-    for portion in chunks(RANDOM_FLIPS, len(first)):
+def _labels(first: Bools, seed: int, further: int = 0) -> Iterator[Floats]:
+    """The first random assignments of the labels, or so many further ones."""
+    shared = len(first) * (further or RANDOM_FLIPS) <= _SHARED_CELLS
+    portions = (
+        _shared_labels(first.tobytes(), seed, further) if shared else _random_labels(first, seed, further)
+    )
+    for portion in portions:
+        yield portion.astype(float)
+
+
+def _random_labels(first: Bools, seed: int, further: int) -> Iterator[Bools]:
+    rng = np.random.default_rng([seed, 8, further] if further else [seed, 8])
+    for portion in chunks(further or RANDOM_FLIPS, len(first)):
         yield rng.permuted(np.broadcast_to(first, (portion, len(first))), axis=1)
 
 
 @lru_cache(maxsize=8)
-def _shared_labels(first: bytes, seed: int) -> tuple[Bools, ...]:
+def _shared_labels(first: bytes, seed: int, further: int) -> tuple[Bools, ...]:
     # Every subject of an audit asks the same contrast of the same groups: drawing takes most of its time.
-    return tuple(_random_labels(np.frombuffer(first, dtype=bool), seed))
+    return tuple(_random_labels(np.frombuffer(first, dtype=bool), seed, further))
 
 
 def _studentized(assigned: Floats, totals: Floats) -> Floats:
@@ -77,12 +110,17 @@ def _studentized(assigned: Floats, totals: Floats) -> Floats:
     return studentized
 
 
-def swap_p(totals: Terms, seed: int) -> tuple[float, bool]:
+def swap_p(totals: Terms, seed: int, finest: float = FINEST) -> tuple[float, bool]:
     """Test of equal means where some units have rows in both groups.
 
     Swaps the two groups inside the units that have both and permutes the labels of
     the others among themselves; studentized, so that unequal spreads and sizes of
     the groups do not count as a difference.
+
+    Args:
+        totals: Both groups' terms by unit.
+        seed: Seed of the random swaps and assignments.
+        finest: As in :func:`permutation_p`.
 
     Returns:
         Two-sided p-value, and whether all assignments were enumerated.
@@ -98,13 +136,19 @@ def swap_p(totals: Terms, seed: int) -> tuple[float, bool]:
     observed = abs(_regrouped((both | first)[None, :].astype(float), own, weight)[0]) * (1 - TIE)
     ways = comb(int(single.sum()), int(first.sum())) * 2 ** min(int(both.sum()), 60)
     exact = ways <= RANDOM_FLIPS
-    null = [
-        np.abs(_regrouped(portion, own, weight)) for portion in _regroupings(both, single, first, exact, seed)
-    ]
-    return tail_share(np.concatenate(null), observed, exact=exact), exact
+
+    def null(further: int) -> Floats:
+        portions = _regroupings(both, single, first, exact, seed, further)
+        return np.concatenate([np.abs(_regrouped(portion, own, weight)) for portion in portions])
+
+    p = tail_share(null(0), observed, exact=exact)
+    more = 0 if exact else _further(p, finest)
+    return (_refined(null(more), observed), exact) if more else (p, exact)
 
 
-def _regroupings(both: Bools, single: Bools, first: Bools, exact: bool, seed: int) -> Iterator[Floats]:
+def _regroupings(
+    both: Bools, single: Bools, first: Bools, exact: bool, seed: int, further: int
+) -> Iterator[Floats]:
     """Rows of 1 where a unit stays or lies in the first group, 0 where it is turned or in the second."""
     swapped, permuted = np.flatnonzero(both), np.flatnonzero(single)
     if exact:
@@ -115,8 +159,8 @@ def _regroupings(both: Bools, single: Bools, first: Bools, exact: bool, seed: in
             table[row, swapped] = kept
         yield table
         return
-    rng = np.random.default_rng([seed, 9])
-    for portion in chunks(RANDOM_FLIPS, len(both)):
+    rng = np.random.default_rng([seed, 9, further] if further else [seed, 9])
+    for portion in chunks(further or RANDOM_FLIPS, len(both)):
         flags = np.zeros((portion, len(both)))
         flags[:, swapped] = rng.integers(0, 2, size=(portion, len(swapped)))
         labels = np.broadcast_to(first[permuted].astype(float), (portion, len(permuted)))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fmaudit.analysis.comparisons import field
 from fmaudit.analysis.declared import HEADLINE, declared_claims, plan_of_records
-from fmaudit.analysis.families import places
+from fmaudit.analysis.families import finest_p, places
 from fmaudit.analysis.numbers import Settings
 from fmaudit.analysis.reading import SHOWN
 from fmaudit.plan import PlannedMeasurement
@@ -172,6 +172,15 @@ def test_a_number_that_its_family_does_not_keep_is_not_called_changed():
     assert many.p == alone.p
     assert many.p_adjusted > 0.05
     assert (many.verdict, many.reading, many.direction) == ("inconclusive", "not shown", "no change shown")
+
+
+def test_large_families_ask_for_finer_p_values_than_small_ones():
+    few = {f"claim-{k}": HEADLINE for k in range(14)}
+    many = {f"claim-{k}": HEADLINE for k in range(2800)} | {"slice": "probe, base to adapted"}
+    assert finest_p(few, 0.95) == finest_p({}, 0.95) == 1 / 5000
+    assert finest_p(many, 0.95) == pytest.approx(0.05 / 2800 / 2)
+    shown = places(many, {"claim-3": finest_p(many, 0.95)})["claim-3"]
+    assert shown.shown(0.95)
 
 
 def test_claims_are_computed_once():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fmaudit.statistics import contrast
+from fmaudit.statistics import contrast, holm
+from fmaudit.statistics.group_tests import permutation_p
+from fmaudit.statistics.ratios import Terms
 
 DRAWS = 200
 
@@ -56,3 +58,46 @@ def test_a_contrast_of_zero_lies_in_its_interval_where_sums_round():
     for value in (0.1, 0.3, 0.7):
         found = contrast(np.full(50, value), group, ~group, weights)
         assert found.lower <= found.value <= found.upper
+
+
+def test_a_plain_gap_is_shown_among_thousands_of_claims_where_it_is_asked_for():
+    """5,000 assignments end at a p of 1 / 5000: no family of 250 claims or more would show any contrast."""
+    rng = np.random.default_rng(4)
+    plus = np.arange(80) < 40
+    values = np.where(plus, 0.9, 0.1) + rng.normal(0, 0.05, 80)
+    plain = contrast(values, plus, ~plus)
+    fine = contrast(values, plus, ~plus, finest=0.05 / 1000 / 2)
+    assert plain.p == pytest.approx(1 / 5000)
+    assert fine.p == pytest.approx(0.05 / 1000 / 2)
+    assert holm([plain.p, *[None] * 999])[0] >= 0.05 > holm([fine.p, *[None] * 999])[0]
+    assert (plain.lower, plain.upper) == (fine.lower, fine.upper)
+
+
+def test_within_documents_further_swaps_are_drawn_too():
+    rng = np.random.default_rng(5)
+    labels = np.repeat(np.arange(60), 2)
+    plus = np.tile([True, False], 60)
+    values = np.where(plus, 0.8, 0.2) + rng.normal(0, 0.05, 120)
+    found = contrast(values, plus, ~plus, None, {"document": labels}, finest=1 / 20_000)
+    assert found.p == pytest.approx(1 / 20_000)
+
+
+def test_a_p_value_that_a_draw_has_reached_is_not_drawn_again():
+    rng = np.random.default_rng(6)
+    plus = np.arange(60) < 30
+    values = rng.normal(size=60) + 0.6 * plus
+    assert contrast(values, plus, ~plus).p == contrast(values, plus, ~plus, finest=1e-5).p > 1 / 5000
+
+
+def test_refined_p_values_hold_their_level_where_nothing_differs():
+    """Under exchangeable groups a p-value is at most x in a share of at most x of the data sets."""
+    rng = np.random.default_rng(7)
+    plus = np.arange(16) < 8
+    group_tests_p = []
+    for number in range(600):
+        sums = np.column_stack([np.where(plus, v := rng.normal(size=16), 0), np.where(plus, 0, v)])
+        terms = Terms(sums, np.column_stack([plus, ~plus]).astype(float), np.array([1.0, -1.0]))
+        group_tests_p.append(permutation_p(terms, number, 1e-4)[0])
+    ps = np.array(group_tests_p)
+    for x in (1e-3, 5e-3, 0.05):
+        assert (ps <= x).mean() <= x + 3 * (x / len(ps)) ** 0.5
