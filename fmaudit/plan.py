@@ -15,6 +15,7 @@ from fmaudit.data.levels import alike_levels
 from fmaudit.errors import DataError, DataUnavailable, ProbeError
 from fmaudit.ordering import random_order
 from fmaudit.probe import Item, Probe
+from fmaudit.question import Question
 from fmaudit.requests import Generate, Request, Score
 
 BLOCK_ITEMS = 64
@@ -50,12 +51,14 @@ class PlannedMeasurement:
     notes: tuple[str, ...] = ()
 
     @property
+    def question(self) -> Question:
+        """What is asked and judged."""
+        return Question(self.probe.id, self.dataset.id if self.dataset else "", self.probe.variant)
+
+    @property
     def key(self) -> str:
         """Name of the measurement within a subject, fit for a folder."""
-        name = self.probe.id
-        if self.dataset is not None:
-            name += f"@{self.dataset.id}"
-        return name + (f"+{self.probe.variant}" if self.probe.variant else "")
+        return self.question.key
 
     @property
     def partial(self) -> bool:
@@ -67,7 +70,7 @@ class PlannedMeasurement:
         """Whether another seed would give other answers."""
         return any(
             decoding["temperature"] > 0
-            for decoding in self.question()["decoding"]
+            for decoding in self.text_protocol()["decoding"]
             if decoding["kind"] == "generate"
         )
 
@@ -115,15 +118,15 @@ class PlannedMeasurement:
         for index, start in enumerate(range(0, len(self.items), BLOCK_ITEMS)):
             yield Block(index, start, self.items[start : start + BLOCK_ITEMS])
 
-    def question(self) -> dict[str, Any]:
+    def text_protocol(self) -> dict[str, Any]:
         """The part of the protocol that needs no model: the text-level items and how they are asked."""
         requests = [request for item in self.items for request in self.probe.requests(item)]
         return {
-            "probe": self.probe.id,
+            "probe": self.question.probe,
             "version": self.probe.version,
-            "variant": self.probe.variant,
-            "dataset": self.dataset.id if self.dataset else "",
-            "format": "raw",
+            "variant": self.question.variant,
+            "dataset": self.question.dataset,
+            "format": self.question.format,
             "items": digest([_plain_item(item) for item in self.items]),
             "requests": digest([_plain_request(request) for request in requests]),
             "decoding": _decodings(requests),

@@ -32,8 +32,8 @@ clusters, ICC .3, rate .01). Its degrees of freedom are therefore estimated from
 clusters share in the variance (Satterthwaite 1946; Valliant and Rust 2010, Journal of Official
 Statistics 26). A paired change takes the same way, with Tango's interval, where they fall below 30; the
 cluster bootstrap alone covered .89 to .91 there. At the levels of many intervals that hold together the
-tail of Tango's score is too wide (none of 38,000 intervals missed at .998), and Gaffke's limits of the clusters'
-changes end it: without any change in 240 clusters, at one-sided .0004, .032 instead of .046.
+tail of Tango's score is too wide (none of 38,000 intervals missed at .998), and Gaffke's limits of the
+clusters' changes end it: without any change in 240 clusters, at one-sided .0004, .032 instead of .046.
 """
 
 SEQUENCES = f"""

@@ -145,13 +145,7 @@ def _of_rule(
     if not own:
         yield from _without(rule, (rule.subject,), f"the run has no {rule.subject} model")
         return
-    entries = [
-        entry
-        for entry in planned
-        if entry.probe.id == rule.metric.partition("/")[0]
-        and rule.variant in (None, entry.probe.variant)
-        and (rule.dataset is None or (entry.dataset is not None and entry.dataset.id == rule.dataset))
-    ]
+    entries = [entry for entry in planned if rule.asks(entry.question)]
     found = False
     for entry in entries:
         answering = tuple(model.id for model in own if entry.key in model.keys and entry.items)

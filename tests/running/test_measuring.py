@@ -103,10 +103,10 @@ def parts(path):
 
 def test_a_plan_is_a_pure_function_of_command_and_data():
     one, other = planned(), planned()
-    assert one.question() == other.question()
+    assert one.text_protocol() == other.text_protocol()
     assert [item.id for item in one.items] == [item.id for item in other.items]
     assert planned(seed=1).items != one.items
-    assert planned(seed=1).question()["items"] != one.question()["items"]
+    assert planned(seed=1).text_protocol()["items"] != one.text_protocol()["items"]
 
 
 def test_the_order_of_the_rows_plays_no_part():
