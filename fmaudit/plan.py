@@ -101,12 +101,25 @@ class PlannedMeasurement:
 
         Columns with a single level, or with more than ``MAX_LEVELS``, make no slices.
         """
+        levels = {column: sorted(names) for column, names in sorted(self._levels().items())}
+        return {column: names for column, names in levels.items() if 2 <= len(names) <= MAX_LEVELS}
+
+    def _levels(self) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
         for item in self.items:
             for column, level in item.slices.items():
                 found.setdefault(column, set()).add(level)
-        levels = {column: sorted(found[column] - {""}) for column in sorted(found)}
-        return {column: names for column, names in levels.items() if 2 <= len(names) <= MAX_LEVELS}
+        return {column: names - {""} for column, names in found.items()}
+
+    def unsliced(self) -> tuple[str, ...]:
+        """One sentence for each slice column with more levels than are shown, so that none goes missing."""
+        found = sorted(self._levels().items())
+        return tuple(
+            f"Column {column} has {len(names)} levels, more than {MAX_LEVELS}: "
+            "there are no numbers by its levels."
+            for column, names in found
+            if len(names) > MAX_LEVELS
+        )
 
     def head(self, n: int) -> PlannedMeasurement:
         """The same measurement with a limit of ``n`` items."""
@@ -180,7 +193,8 @@ def _measure(probe: Probe, dataset: Dataset, limit: int | None, seed: int) -> Pl
     cut = len(ordered) if limit is None else min(limit, len(ordered))
     # What ships is what its card says; a user's own file is worth a second look.
     notes = alike_levels(items) if dataset.source != "embedded" else ()
-    return PlannedMeasurement(probe, dataset, ordered[:cut], len(ordered), rest=ordered[cut:], notes=notes)
+    found = PlannedMeasurement(probe, dataset, ordered[:cut], len(ordered), rest=ordered[cut:], notes=notes)
+    return replace(found, notes=(*notes, *found.unsliced()))
 
 
 def _plain_item(item: Item) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from fmaudit.gate.finding import Kind
 from fmaudit.gate.names import KnownNames
 from fmaudit.gate.policy_model import EVERY, Policy, Rule
 from fmaudit.gate.verdict import Limit
-from fmaudit.plan import MAX_LEVELS, PlannedMeasurement
+from fmaudit.plan import PlannedMeasurement
 from fmaudit.probe import Contrast, Gap, Item, Metric, Rate, Statistic
 
 
@@ -126,16 +126,7 @@ def planned_names(planned: Sequence[PlannedMeasurement], models: Sequence[Model]
 
 def _one_column(entry: PlannedMeasurement) -> list[dict[str, str]]:
     """Every slice that the audit will hold: one column at one of its levels, as the items asked have them."""
-    columns: dict[str, set[str]] = {}
-    for item in entry.items:
-        for column, level in item.slices.items():
-            columns.setdefault(column, set()).add(level)
-    return [
-        {column: level}
-        for column, levels in sorted(columns.items())
-        if 2 <= len(levels) <= MAX_LEVELS
-        for level in sorted(levels)
-    ]
+    return [{column: level} for column, levels in entry.slices().items() for level in levels]
 
 
 def _of_rule(
