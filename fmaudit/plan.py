@@ -15,6 +15,7 @@ from fmaudit.data.levels import alike_levels
 from fmaudit.errors import DataError, DataUnavailable, ProbeError
 from fmaudit.ordering import random_order
 from fmaudit.probe import Item, Probe
+from fmaudit.question import Question
 from fmaudit.requests import Generate, Request, Score
 
 BLOCK_ITEMS = 64
@@ -50,12 +51,14 @@ class PlannedMeasurement:
     notes: tuple[str, ...] = ()
 
     @property
+    def question(self) -> Question:
+        """What is asked and judged."""
+        return Question(self.probe.id, self.dataset.id if self.dataset else "", self.probe.variant)
+
+    @property
     def key(self) -> str:
         """Name of the measurement within a subject, fit for a folder."""
-        name = self.probe.id
-        if self.dataset is not None:
-            name += f"@{self.dataset.id}"
-        return name + (f"+{self.probe.variant}" if self.probe.variant else "")
+        return self.question.key
 
     @property
     def partial(self) -> bool:
@@ -67,7 +70,7 @@ class PlannedMeasurement:
         """Whether another seed would give other answers."""
         return any(
             decoding["temperature"] > 0
-            for decoding in self.question()["decoding"]
+            for decoding in self.text_protocol()["decoding"]
             if decoding["kind"] == "generate"
         )
 
@@ -98,12 +101,25 @@ class PlannedMeasurement:
 
         Columns with a single level, or with more than ``MAX_LEVELS``, make no slices.
         """
+        levels = {column: sorted(names) for column, names in sorted(self._levels().items())}
+        return {column: names for column, names in levels.items() if 2 <= len(names) <= MAX_LEVELS}
+
+    def _levels(self) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
         for item in self.items:
             for column, level in item.slices.items():
                 found.setdefault(column, set()).add(level)
-        levels = {column: sorted(found[column] - {""}) for column in sorted(found)}
-        return {column: names for column, names in levels.items() if 2 <= len(names) <= MAX_LEVELS}
+        return {column: names - {""} for column, names in found.items()}
+
+    def unsliced(self) -> tuple[str, ...]:
+        """One sentence for each slice column with more levels than are shown, so that none goes missing."""
+        found = sorted(self._levels().items())
+        return tuple(
+            f"Column {column} has {len(names)} levels, more than {MAX_LEVELS}: "
+            "there are no numbers by its levels."
+            for column, names in found
+            if len(names) > MAX_LEVELS
+        )
 
     def head(self, n: int) -> PlannedMeasurement:
         """The same measurement with a limit of ``n`` items."""
@@ -115,15 +131,15 @@ class PlannedMeasurement:
         for index, start in enumerate(range(0, len(self.items), BLOCK_ITEMS)):
             yield Block(index, start, self.items[start : start + BLOCK_ITEMS])
 
-    def question(self) -> dict[str, Any]:
+    def text_protocol(self) -> dict[str, Any]:
         """The part of the protocol that needs no model: the text-level items and how they are asked."""
         requests = [request for item in self.items for request in self.probe.requests(item)]
         return {
-            "probe": self.probe.id,
+            "probe": self.question.probe,
             "version": self.probe.version,
-            "variant": self.probe.variant,
-            "dataset": self.dataset.id if self.dataset else "",
-            "format": "raw",
+            "variant": self.question.variant,
+            "dataset": self.question.dataset,
+            "format": self.question.format,
             "items": digest([_plain_item(item) for item in self.items]),
             "requests": digest([_plain_request(request) for request in requests]),
             "decoding": _decodings(requests),
@@ -177,7 +193,8 @@ def _measure(probe: Probe, dataset: Dataset, limit: int | None, seed: int) -> Pl
     cut = len(ordered) if limit is None else min(limit, len(ordered))
     # What ships is what its card says; a user's own file is worth a second look.
     notes = alike_levels(items) if dataset.source != "embedded" else ()
-    return PlannedMeasurement(probe, dataset, ordered[:cut], len(ordered), rest=ordered[cut:], notes=notes)
+    found = PlannedMeasurement(probe, dataset, ordered[:cut], len(ordered), rest=ordered[cut:], notes=notes)
+    return replace(found, notes=(*notes, *found.unsliced()))
 
 
 def _plain_item(item: Item) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from fmaudit.analysis.measured import probes_of, read_measured
 from fmaudit.analysis.numbers import Settings
 from fmaudit.analysis.records import estimates, measurement, metrics, subject
 from fmaudit.evidence.directory import RunDirectory
+from fmaudit.question import question_of, record_id
 from fmaudit.schema import Audit, InstrumentCard
 
 
@@ -29,8 +30,8 @@ def build_audit(run: RunDirectory, settings: Settings | None = None) -> Audit:
         read_measured(
             run,
             entry,
-            probes[entry["probe"], entry["variant"]],
-            f"{entry['subject']}/{entry['key']}" in retested,
+            probes[question_of(entry)],
+            record_id(entry) in retested,
         )
         for entry in records
         if entry["state"] == "measured"
@@ -46,12 +47,12 @@ def build_audit(run: RunDirectory, settings: Settings | None = None) -> Audit:
         context=state.get("context") or {},
         subjects=subjects,
         measurements=[measurement(entry, probes, by_id, state.get("mixed", ())) for entry in records],
-        metrics=metrics(probes),
+        metrics=metrics(probes.values()),
         estimates=[estimate for entry in measured for estimate in estimates(entry, settings)],
         contrasts=list(ground.claims.contrasts),
         comparisons=list(ground.claims.comparisons),
         families=list(ground.claims.families),
         homogenization=list(homogenizations(ground.measured, subjects, settings, ground.refusal)),
-        calibrations=calibrations_of(probes),
+        calibrations=calibrations_of(probes.values()),
         instruments=[InstrumentCard(**card) for card in state["instruments"]],
     )

@@ -16,7 +16,7 @@ import numpy as np
 from fmaudit.analysis import distances, numbers, pairs
 from fmaudit.analysis.comparisons import field as field_of
 from fmaudit.analysis.decisive import decisive_change, decisive_contrast_change, decisive_rate
-from fmaudit.analysis.measured import MeasuredRows, probes_of, read_measured
+from fmaudit.analysis.measured import MeasuredRows, probe_of, read_measured
 from fmaudit.analysis.numbers import Settings, item_values
 from fmaudit.analysis.records import cut_short, defined_contrasts, slices, subject
 from fmaudit.analysis.sequences import (
@@ -32,6 +32,7 @@ from fmaudit.analysis.tables import Answers
 from fmaudit.errors import ExecutionError
 from fmaudit.evidence.directory import RunDirectory
 from fmaudit.probe import Contrast, Gap, Metric, Rate, Statistic
+from fmaudit.question import record_id
 from fmaudit.schema import Numbers, Subject
 
 Form = Literal["fixed", "anytime"]
@@ -112,8 +113,7 @@ class RunNumbers:
     def _read(self, measurement: str) -> MeasuredRows:
         record = self._record(measurement)
         try:
-            probe = probes_of([record])[record["probe"], record["variant"]]
-            return read_measured(self.directory, record, probe)
+            return read_measured(self.directory, record, probe_of(record))
         except (KeyError, TypeError, ValueError) as error:
             raise ExecutionError(
                 f"evidence of {measurement} cannot be read ({type(error).__name__}): run the audit anew"
@@ -121,7 +121,7 @@ class RunNumbers:
 
     def _record(self, measurement: str) -> Mapping[str, Any]:
         for record in self._loaded().get("measurements", ()):
-            if f"{record['subject']}/{record['key']}" == measurement and record["state"] == "measured":
+            if record_id(record) == measurement and record["state"] == "measured":
                 found: Mapping[str, Any] = record
                 return found
         raise ExecutionError(f"run.json holds no measurement {measurement}: audit.json is of another run")

@@ -34,7 +34,8 @@ from fmaudit.analysis.records import contrasts, cut_short, defined_contrasts, me
 from fmaudit.evidence.directory import first_difference
 from fmaudit.inheritance.verdicts import tolerated
 from fmaudit.probe import Binary, Gap, Measure, Metric, Probe, Rate, Statistic
-from fmaudit.schema import Comparison, ContrastResult, Family, MetricInfo, Subject
+from fmaudit.schema import Comparison, ContrastResult, Family, Subject
+from fmaudit.schema.metrics import MetricTable
 
 EPS = DELTA = 0.05
 DEFAULT_SOURCE = "fmaudit's default"
@@ -140,17 +141,20 @@ def _claims(ground: Field) -> Claims:
     infos = _infos(ground)
     return Claims(
         tuple(judged(drafts, placed, ground.settings)),
-        tuple(read_contrast(one, placed[one.id], infos.get(one.metric)) for one in found),
+        tuple(read_contrast(one, placed[one.id], infos.of(one)) for one in found),
         tuple(listed(placed, ground.settings.level)),
     )
 
 
-def _infos(ground: Field) -> dict[str, MetricInfo]:
-    return {
-        info.id: info
-        for entry in ground.measured.values()
-        for info in (metric_info(entry.probe, metric) for metric in entry.probe.metrics)
-    }
+def _infos(ground: Field) -> MetricTable:
+    return MetricTable(
+        {
+            (info.id, info.variant): info
+            for entry in ground.measured.values()
+            for info in (metric_info(entry.probe, metric) for metric in entry.probe.metrics)
+        },
+        {entry.id: entry.probe.variant for entry in ground.measured.values()},
+    )
 
 
 def _contrast_family(found: ContrastResult, ground: Field) -> str:

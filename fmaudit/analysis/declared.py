@@ -15,6 +15,7 @@ from fmaudit.analysis.measured import MeasuredRows
 from fmaudit.analysis.pairs import levels
 from fmaudit.analysis.records import label, levels_of_slices
 from fmaudit.probe import Contrast, Probe
+from fmaudit.question import Question, question_of
 from fmaudit.schema import Subject
 
 HEADLINE = "headline"
@@ -22,20 +23,20 @@ Step: TypeAlias = Literal["from_base", "from_parent"]
 
 
 @dataclass(frozen=True)
-class Question:
+class Planned:
     """One planned measurement: its probe, and the levels of its slice columns where they are known."""
 
     probe: Probe
     levels: Mapping[str, Sequence[str]] | None = None
 
 
-Plan: TypeAlias = Mapping[str, Mapping[str, Question]]
-"""Questions by subject and key."""
+Plan: TypeAlias = Mapping[str, Mapping[str, Planned]]
+"""What is planned by subject and key."""
 
 
 def plan_of_records(
     records: Sequence[Mapping[str, Any]],
-    probes: Mapping[tuple[str, str], Probe],
+    probes: Mapping[Question, Probe],
     measured: Sequence[MeasuredRows],
 ) -> Plan:
     """The plan as ``run.json`` recorded it.
@@ -43,21 +44,21 @@ def plan_of_records(
     What a kind of model cannot be asked ("unmeasurable") is known before the run and is no part of it.
     """
     seen = {entry.key: _levels(entry) for entry in measured}
-    plan: dict[str, dict[str, Question]] = {}
+    plan: dict[str, dict[str, Planned]] = {}
     for record in records:
         if record["state"] == "unmeasurable":
             continue
         known = seen.get(record["key"], record.get("slices"))
-        question = Question(probes[record["probe"], record["variant"]], known)
-        plan.setdefault(record["subject"], {})[record["key"]] = question
+        planned = Planned(probes[question_of(record)], known)
+        plan.setdefault(record["subject"], {})[record["key"]] = planned
     return plan
 
 
 def plan_of_measured(measured: Sequence[MeasuredRows]) -> Plan:
     """A plan of nothing but what was measured."""
-    plan: dict[str, dict[str, Question]] = {}
+    plan: dict[str, dict[str, Planned]] = {}
     for entry in measured:
-        plan.setdefault(entry.subject, {})[entry.key] = Question(entry.probe, _levels(entry))
+        plan.setdefault(entry.subject, {})[entry.key] = Planned(entry.probe, _levels(entry))
     return plan
 
 
@@ -99,29 +100,29 @@ def declared_claims(subjects: Mapping[str, Subject], plan: Plan) -> dict[str, st
     claims: dict[str, str] = {}
     base = next((subject.id for subject in subjects.values() if subject.role == "base"), "")
     for subject, against, step in steps(subjects):
-        for key, question in plan.get(subject.id, {}).items():
+        for key, planned in plan.get(subject.id, {}).items():
             if key not in plan.get(against, {}):
                 continue
-            probe = question.probe
+            probe = planned.probe
             for metric in probe.metrics:
-                for slice_ in levels_of_slices(metric, question.levels or {}):
+                for slice_ in levels_of_slices(metric, planned.levels or {}):
                     name = comparison_id(subject.id, key, step, metric.id, slice_)
                     headline = metric.headline and not slice_
                     claims[name] = comparison_family(probe.id, against, subject.id, headline)
             if step == "from_base":
-                for contrast in _contrasts(question):
+                for contrast in _contrasts(planned):
                     name = f"{subject.id}/{key}/change/{contrast.id}"
                     claims[name] = contrast_family(probe.id, subject, base, contrast.headline)
     for subject in subjects.values():
-        for key, question in plan.get(subject.id, {}).items():
-            for contrast in _contrasts(question):
+        for key, planned in plan.get(subject.id, {}).items():
+            for contrast in _contrasts(planned):
                 name = f"{subject.id}/{key}/{contrast.id}"
-                claims[name] = contrast_family(question.probe.id, subject, base, contrast.headline)
+                claims[name] = contrast_family(planned.probe.id, subject, base, contrast.headline)
     return claims
 
 
-def _contrasts(question: Question) -> Iterator[Contrast]:
-    for contrast in question.probe.contrasts:
-        known = question.levels
+def _contrasts(planned: Planned) -> Iterator[Contrast]:
+    for contrast in planned.probe.contrasts:
+        known = planned.levels
         if known is None or {contrast.plus, contrast.minus} <= set(known.get(contrast.column, ())):
             yield contrast

@@ -16,7 +16,16 @@ from typing import Any, Final
 from fmaudit import statistics
 from fmaudit.analysis.declared import HEADLINE, comparison_family, contrast_family
 from fmaudit.analysis.reading import direction_of, limits, reading_of, sense_of_change, sense_of_gap, tested_p
-from fmaudit.schema import Comparison, ContrastResult, Family, MetricInfo, Numbers, Subject
+from fmaudit.schema import (
+    Comparison,
+    ContrastResult,
+    Family,
+    Measurement,
+    MetricInfo,
+    Numbers,
+    Subject,
+)
+from fmaudit.schema.metrics import MetricTable, metric_table
 
 WITHIN: Final = "contrasts within "
 BESIDE: Final = 0.4
@@ -143,12 +152,13 @@ def corrected_records(
     contrasts: Sequence[ContrastResult],
     metrics: Iterable[MetricInfo],
     subjects: Iterable[Subject],
+    measurements: Iterable[Measurement],
 ) -> tuple[list[Comparison], list[ContrastResult], list[Family]]:
     """Records that no correction was made of, such as those of an earlier release, with today's.
 
     The list of claims is then that of the records themselves.
     """
-    infos = {metric.id: metric for metric in metrics}
+    infos = metric_table(metrics, measurements)
     known = {subject.id: subject for subject in subjects}
     base = next((subject.id for subject in known.values() if subject.role == "base"), "")
     claims = {found.id: _family_of(found, infos) for found in comparisons}
@@ -161,9 +171,9 @@ def corrected_records(
     ps |= {found.id: tested_p(_fields(found)) for found in contrasts}
     found_places = places(claims, ps)
     return (
-        [read_comparison(found, found_places[found.id], infos.get(found.metric)) for found in comparisons],
+        [read_comparison(found, found_places[found.id], infos.of(found)) for found in comparisons],
         [
-            read_contrast(found, found_places[found.id], infos.get(found.metric))
+            read_contrast(found, found_places[found.id], infos.of(found))
             if found.id in found_places
             else found
             for found in contrasts
@@ -172,8 +182,8 @@ def corrected_records(
     )
 
 
-def _family_of(found: Comparison, infos: Mapping[str, MetricInfo]) -> str:
-    info = infos.get(found.metric)
+def _family_of(found: Comparison, infos: MetricTable) -> str:
+    info = infos.of(found)
     headline = info is not None and info.headline and not found.slice
     return comparison_family(found.metric.partition("/")[0], found.base, found.adapted, headline)
 

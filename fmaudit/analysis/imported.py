@@ -6,7 +6,7 @@ stands in run.json. Neither how it was asked nor who descends from whom can be v
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -75,13 +75,6 @@ class Declaration(BaseModel):
 def is_imported(entry: Mapping[str, Any]) -> bool:
     """Whether a measurement record of run.json was imported."""
     return entry.get("assurance") == IMPORTED
-
-
-def declared_probes(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Probe]:
-    """Stand-ins for the probes of imported records, by id and variant."""
-    return {
-        (entry["probe"], entry["variant"]): declared_probe(entry) for entry in records if is_imported(entry)
-    }
 
 
 def declared_probe(entry: Mapping[str, Any]) -> Probe:

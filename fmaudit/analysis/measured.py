@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from fmaudit.analysis.imported import declared_probes, is_imported
+from fmaudit.analysis.imported import declared_probe, is_imported
 from fmaudit.analysis.tables import Answers, read_answers
 from fmaudit.errors import ExecutionError
 from fmaudit.evidence.directory import RunDirectory, retest_key
-from fmaudit.plugins import expand, load_probe
+from fmaudit.plugins import load_probe
 from fmaudit.probe import Probe
+from fmaudit.question import Question, question_of, record_id
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,22 @@ class MeasuredRows:
     imported: bool = False
 
 
-def probes_of(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Probe]:
-    """The probe instances of these measurement records by id and variant, imported ones as declared there."""
-    names = sorted({entry["probe"] for entry in records if not is_imported(entry)})
-    found = {(name, probe.variant): probe for name in names for probe in expand(load_probe(name))}
-    return found | declared_probes(records)
+def probes_of(records: Iterable[Mapping[str, Any]]) -> dict[Question, Probe]:
+    """The probe instances of these measurement records by question, imported ones as declared there."""
+    found: dict[Question, Probe] = {}
+    for entry in records:
+        asked = question_of(entry)
+        if asked not in found:
+            found[asked] = probe_of(entry)
+    return found
+
+
+def probe_of(record: Mapping[str, Any]) -> Probe:
+    """The probe instance that a measurement record was asked by.
+
+    Raises ProbeError where it is not installed or has no such variant.
+    """
+    return declared_probe(record) if is_imported(record) else load_probe(record["probe"])(record["variant"])
 
 
 def read_measured(
@@ -45,7 +57,7 @@ def read_measured(
 
     Raises ExecutionError when they are incomplete or were made by another version of the probe.
     """
-    name = f"{entry['subject']}/{entry['key']}"
+    name = record_id(entry)
     if probe.version != entry["version"]:
         raise ExecutionError(
             f"{name} was measured by version {entry['version']} of {probe.id} and version {probe.version} is "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from fmaudit.analysis.numbers import Settings
 from fmaudit.analysis.tables import Answers, among_items
 from fmaudit.plan import MAX_LEVELS
 from fmaudit.probe import Binary, Contrast, Gap, Mean, Metric, Probe, Rate, Real, Statistic
+from fmaudit.question import Question, question_of, record_id
 from fmaudit.schema import ContrastResult, Estimate, Measurement, MetricInfo, Subject, Term
 
 
@@ -23,13 +24,13 @@ def subject(entry: Mapping[str, Any]) -> Subject:
 
 def measurement(
     entry: Mapping[str, Any],
-    probes: Mapping[tuple[str, str], Probe],
+    probes: Mapping[Question, Probe],
     measured: Mapping[str, MeasuredRows],
     limits: Sequence[str] = (),
 ) -> Measurement:
     """One measurement, measured or not; ``limits``: what limits all measurements of the run."""
-    probe = probes[entry["probe"], entry["variant"]]
-    name = f"{entry['subject']}/{entry['key']}"
+    probe = probes[question_of(entry)]
+    name = record_id(entry)
     found = measured.get(name)
     failed = entry["state"] == "failed"
     return Measurement(
@@ -69,12 +70,13 @@ def _invalid(answers: Answers) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def metrics(probes: Mapping[tuple[str, str], Probe]) -> list[MetricInfo]:
-    """Every metric of these probes, once."""
-    found: dict[str, MetricInfo] = {}
-    for (name, _), probe in sorted(probes.items()):
-        for metric in probe.metrics:
-            found.setdefault(f"{name}/{metric.id}", metric_info(probe, metric))
+def metrics(probes: Iterable[Probe]) -> list[MetricInfo]:
+    """Every metric of these probes, once a variant."""
+    found = {
+        (info.id, info.variant): info
+        for probe in probes
+        for info in (metric_info(probe, metric) for metric in probe.metrics)
+    }
     return [found[name] for name in sorted(found)]
 
 
@@ -91,6 +93,7 @@ def metric_info(probe: Probe, metric: Metric) -> MetricInfo:
     return MetricInfo(
         id=f"{probe.id}/{metric.id}",
         probe=probe.id,
+        variant=probe.variant,
         title=metric.title or metric.id.replace("_", " "),
         unit=unit,
         range=(low, high),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fmaudit.analysis.distances import PRINTED
@@ -18,7 +18,8 @@ from fmaudit.analysis.releases import (
     release_contrast_change,
     release_pair,
 )
-from fmaudit.schema import ContrastResult, MetricInfo, Subject
+from fmaudit.schema import ContrastResult, Subject
+from fmaudit.schema.metrics import MetricTable, OfMetric, metric_table
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,13 @@ class Releases:
         """Each audit with its model."""
         return (self.older, self.old), (self.newer, self.new)
 
-    def infos(self) -> dict[str, MetricInfo]:
+    def infos(self) -> MetricTable:
         """What is known of every metric; the later audit's word where both know one."""
-        return {found.id: found for side in (self.older, self.newer) for found in side.audit.metrics}
+        audits = (self.older.audit, self.newer.audit)
+        return metric_table(
+            (found for audit in audits for found in audit.metrics),
+            (found for audit in audits for found in audit.measurements),
+        )
 
 
 def questions(found: Releases) -> tuple[list[str], list[OneSided]]:
@@ -80,7 +85,7 @@ def number_cells(found: Releases, key: str, *, headline: bool, level: float) -> 
             (number.metric, frozenset(number.slice.items())): number
             for number in release.audit.estimates
             if number.measurement == f"{subject.id}/{key}"
-            and (not headline or (not number.slice and _is_headline(infos, number.metric)))
+            and (not headline or (not number.slice and _is_headline(infos, number)))
         }
         for release, subject in found.sides
     )
@@ -88,7 +93,7 @@ def number_cells(found: Releases, key: str, *, headline: bool, level: float) -> 
         change = release_change(
             found.older, found.newer, found.old.id, found.new.id, key, metric, dict(levels), settings
         )
-        info = infos.get(metric)
+        info = infos.at(metric, key)
         away = None
         if not isinstance(change, Refusal) and info is not None and info.direction == "target":
             away = release_change(
@@ -123,8 +128,8 @@ def number_cells(found: Releases, key: str, *, headline: bool, level: float) -> 
         )
 
 
-def _is_headline(infos: Mapping[str, MetricInfo], metric: str) -> bool:
-    info = infos.get(metric)
+def _is_headline(infos: MetricTable, number: OfMetric) -> bool:
+    info = infos.of(number)
     return info is not None and info.headline
 
 
@@ -148,7 +153,7 @@ def contrast_cells(found: Releases, key: str, *, headline: bool, level: float) -
             found.older, found.newer, found.old.id, found.new.id, key, name, settings
         )
         own: ContrastResult = news.get(name) or olds[name]
-        info = infos.get(own.metric)
+        info = infos.of(own)
         away = None
         if not isinstance(change, Refusal) and info is not None and info.direction == "target":
             away = release_contrast_change(

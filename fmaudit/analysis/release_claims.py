@@ -58,11 +58,10 @@ def declared_changes(found: Releases) -> dict[Asked, str]:
         probe = planned[1][key].probe
         own = {**held[0].get(key, {}), **held[1].get(key, {})}
         if not own:
-            own = {
-                Asked(key, info.id, frozenset(), ""): False for info in infos.values() if info.probe == probe
-            }
+            declared = infos.declared(planned[1][key].question)
+            own = {Asked(key, info.id, frozenset(), ""): False for info in declared}
         for asked, headline in own.items():
-            info = infos.get(asked.metric)
+            info = infos.at(asked.metric, key)
             first = headline if asked.contrast else info is not None and info.headline and not asked.levels
             claims[asked] = HEADLINE if first else f"{probe}, {found.new.id}"
     return claims

@@ -32,7 +32,7 @@ def release_verdicts(releases: Releases, *, by_slice: bool) -> Iterator[VerdictC
     for place in dict.fromkeys([*sides[1], *sides[0]]):
         key, metric, levels = place
         first, second = sides[0].get(place), sides[1].get(place)
-        info = infos.get(metric)
+        info = infos.at(metric, key)
         yield VerdictChange(
             key=key,
             metric=metric,

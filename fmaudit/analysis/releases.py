@@ -13,7 +13,7 @@ import numpy as np
 from fmaudit.analysis.comparisons import field
 from fmaudit.analysis.distances import Form, change_of_distance, distance_of_contrast
 from fmaudit.analysis.gaps import gap_estimate
-from fmaudit.analysis.measured import MeasuredRows, probes_of, read_measured
+from fmaudit.analysis.measured import MeasuredRows, probe_of, read_measured
 from fmaudit.analysis.numbers import Settings, item_values, usable_items
 from fmaudit.analysis.pairs import Pair, compare, contrast_of_change, pair_up
 from fmaudit.analysis.records import defined_contrasts, slices
@@ -23,6 +23,7 @@ from fmaudit.canonical import digest_file
 from fmaudit.errors import FmauditError
 from fmaudit.evidence.directory import AUDIT_FILE, RUN_FILE, RunDirectory, first_difference
 from fmaudit.probe import Contrast, Gap, Measure, Metric, Statistic
+from fmaudit.question import record_id
 from fmaudit.schema import Audit, ContrastResult, Estimate, Measurement, Numbers, Subject, read_audit
 
 _SAME = 1e-9
@@ -124,13 +125,13 @@ class ReleaseRows:
             record = self._record(measurement)
             if record is None:
                 return f"{RUN_FILE} does not say that it was measured"
-            return read_measured(self.run, record, probes_of([record])[record["probe"], record["variant"]])
+            return read_measured(self.run, record, probe_of(record))
         except FmauditError as error:
             return str(error)
 
     def _record(self, measurement: Measurement) -> dict[str, Any] | None:
         for record in (self.run.read_state() or {}).get("measurements", ()):
-            if f"{record['subject']}/{record['key']}" == measurement.id and record["state"] == "measured":
+            if record_id(record) == measurement.id and record["state"] == "measured":
                 found: dict[str, Any] = record
                 return found
         return None

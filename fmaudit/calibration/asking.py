@@ -122,7 +122,7 @@ def _target(
     instrument: Instrument | None,
 ) -> Target:
     # Another question, scorer or seed has a folder of its own, so that whatever is there can be used.
-    protocol = planned.question() | {
+    protocol = planned.text_protocol() | {
         "token_budget": TOKEN_BUDGET,
         "engine_protocol": ENGINE_PROTOCOL,
         "seed": specimen.seed,

@@ -9,7 +9,8 @@ from typing import Literal, cast
 
 from fmaudit.errors import UsageError
 from fmaudit.exports.card_yaml import Address, line
-from fmaudit.report.index import AuditIndex, Question, question_of
+from fmaudit.question import Question
+from fmaudit.report.index import AuditIndex
 from fmaudit.report.numbers import status_of
 from fmaudit.schema import Audit, Subject
 
@@ -120,8 +121,8 @@ def origin_of(index: AuditIndex, subject: Subject, options: CardOptions) -> Orig
 
 def gaps_of(index: AuditIndex, subject: Subject) -> tuple[Gap, ...]:
     """Questions and numbers without a result for this model."""
-    own = {question_of(m): m for m in index.audit.measurements if m.subject == subject.id}
-    asked: Mapping[Question, str] = {question_of(m): m.title for m in index.audit.measurements}
+    own = {m.question: m for m in index.audit.measurements if m.subject == subject.id}
+    asked: Mapping[Question, str] = {m.question: m.title for m in index.audit.measurements}
     gaps = []
     for question, title in asked.items():
         found = own.get(question)

@@ -34,7 +34,7 @@ def inheritance_rows(index: AuditIndex, subject: Subject) -> tuple[InheritanceRo
     return tuple(
         _row(index, found)
         for found in index.audit.comparisons
-        if found.adapted == subject.id and not found.slice and is_defect(index.metrics.get(found.metric))
+        if found.adapted == subject.id and not found.slice and is_defect(index.metrics.of(found))
     )
 
 

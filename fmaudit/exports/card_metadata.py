@@ -124,7 +124,7 @@ def _metric(
         args["partial"] = True
     if estimate.worst is not None:
         args["missing_counted_both_ways"] = list(estimate.worst)
-    known = index.metrics.get(estimate.metric)
+    known = index.metrics.of(estimate)
     if known is not None:
         args["direction"] = known.direction
         if known.unit:

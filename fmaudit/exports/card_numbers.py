@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fmaudit.report.index import AuditIndex, levels_text, question_of
+from fmaudit.report.index import AuditIndex, levels_text
 from fmaudit.report.numbers import NumberView
 from fmaudit.schema import Estimate, Subject
 
@@ -48,6 +48,7 @@ class ResultRow:
     """One overall number; ``protocol`` is the short digest of how it was asked."""
 
     metric: str
+    variant: str
     title: str
     question: str
     number: NumberView
@@ -109,11 +110,12 @@ def result_rows(index: AuditIndex, subject: Subject) -> tuple[ResultRow, ...]:
     rows = [
         ResultRow(
             estimate.metric,
+            index.question(estimate.measurement, estimate.metric).variant,
             index.metric_title(estimate.metric),
             _question(index, estimate),
             _number(index, estimate),
             index.protocol(estimate.measurement),
-            _headline(index, estimate.metric),
+            _headline(index, estimate),
         )
         for estimate in index.audit.estimates
         if estimate.subject == subject.id and not estimate.slice
@@ -124,8 +126,8 @@ def result_rows(index: AuditIndex, subject: Subject) -> tuple[ResultRow, ...]:
 def metric_rows(index: AuditIndex, results: Sequence[ResultRow]) -> tuple[MetricRow, ...]:
     """What each metric among ``results`` is."""
     rows = []
-    for metric in dict.fromkeys(row.metric for row in results):
-        known = index.metrics.get(metric)
+    for metric, variant in dict.fromkeys((row.metric, row.variant) for row in results):
+        known = index.metrics.get(metric, variant)
         if known is None:
             rows.append(MetricRow(metric, index.metric_title(metric), "", "not recorded", ""))
             continue
@@ -147,14 +149,14 @@ def metric_rows(index: AuditIndex, results: Sequence[ResultRow]) -> tuple[Metric
                 ", ".join(margins) or "none declared with the metric",
             )
         )
-    return tuple(rows)
+    return tuple(dict.fromkeys(rows))
 
 
 def slice_tables(index: AuditIndex, subject: Subject) -> tuple[SliceTable, ...]:
     """Headline numbers by group, gaps among them included; groups of several columns apart."""
     grouped: dict[tuple[str, str, tuple[str, ...]], list[Estimate]] = {}
     for estimate in index.audit.estimates:
-        if estimate.subject == subject.id and estimate.slice and _headline(index, estimate.metric):
+        if estimate.subject == subject.id and estimate.slice and _headline(index, estimate):
             key = (estimate.measurement, estimate.metric, tuple(sorted(estimate.slice)))
             grouped.setdefault(key, []).append(estimate)
     return tuple(
@@ -172,7 +174,7 @@ def slice_tables(index: AuditIndex, subject: Subject) -> tuple[SliceTable, ...]:
 
 def contrast_rows(index: AuditIndex, subject: Subject) -> tuple[ContrastRow, ...]:
     """The contrasts that start from this model."""
-    own = {m.id: question_of(m).label for m in index.audit.measurements if m.subject == subject.id}
+    own = {m.id: m.question.label for m in index.audit.measurements if m.subject == subject.id}
     return tuple(
         ContrastRow(
             found.title or index.metric_title(found.metric),
@@ -196,6 +198,6 @@ def _number(index: AuditIndex, estimate: Estimate) -> NumberView:
     return index.number(estimate, estimate.metric, estimate.measurement, difference=False)
 
 
-def _headline(index: AuditIndex, metric: str) -> bool:
-    known = index.metrics.get(metric)
+def _headline(index: AuditIndex, estimate: Estimate) -> bool:
+    known = index.metrics.of(estimate)
     return known is not None and known.headline

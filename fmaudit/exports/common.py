@@ -15,7 +15,8 @@ from typing import Any
 from fmaudit.canonical import canonical_bytes, digest_bytes
 from fmaudit.context import card_of
 from fmaudit.report.index import without_paths
-from fmaudit.schema import Audit, Comparison, Estimate, Measurement, MetricInfo, Numbers, Subject
+from fmaudit.schema import Audit, Comparison, Estimate, Measurement, Numbers, Subject
+from fmaudit.schema.metrics import MetricTable, OfMetric, metrics_of
 
 NOT_STATED = "not stated"
 # Text in a JSON string may later stand in an HTML page: these three cannot begin markup there.
@@ -57,9 +58,9 @@ class ExportSource:
         return {subject.id: subject for subject in self.audit.subjects}
 
     @cached_property
-    def metrics(self) -> Mapping[str, MetricInfo]:
-        """Metrics by id."""
-        return {metric.id: metric for metric in self.audit.metrics}
+    def metrics(self) -> MetricTable:
+        """What is known of every metric."""
+        return metrics_of(self.audit)
 
     @cached_property
     def measurements(self) -> Mapping[str, Measurement]:
@@ -88,18 +89,18 @@ class ExportSource:
         return [
             found
             for found in self.audit.comparisons
-            if not found.slice and found.step == "from_base" and self.is_headline(found.metric)
+            if not found.slice and found.step == "from_base" and self.is_headline(found)
         ]
 
-    def is_headline(self, metric: str) -> bool:
-        """Whether the metric is its probe's headline."""
-        found = self.metrics.get(metric)
+    def is_headline(self, number: OfMetric) -> bool:
+        """Whether the metric of a number is its probe's headline."""
+        found = self.metrics.of(number)
         return bool(found and found.headline)
 
-    def title(self, metric: str) -> str:
-        """A metric's title, or its id where the audit has none."""
-        found = self.metrics.get(metric)
-        return (found.title if found else "") or metric
+    def title(self, number: OfMetric) -> str:
+        """The title of a number's metric, or its id where the audit has none."""
+        found = self.metrics.of(number)
+        return (found.title if found else "") or number.metric
 
     def key(self, measurement: str) -> str:
         """Name of a measurement without its subject: ``probe@dataset+variant``."""

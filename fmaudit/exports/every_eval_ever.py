@@ -139,7 +139,7 @@ def _result(source: ExportSource, estimate: Estimate) -> dict[str, Any]:
         "evaluation_result_id": estimate.id,
         "evaluation_name": source.key(estimate.measurement) + (f" [{levels}]" if levels else ""),
         "source_data": _source_data(measurement),
-        "metric_config": _metric_config(estimate.metric, source.metrics.get(estimate.metric)),
+        "metric_config": _metric_config(estimate.metric, source.metrics.of(estimate)),
         "score_details": {
             "score": estimate.value,
             "details": details(estimate) | _pedigree(source, estimate),

@@ -115,7 +115,7 @@ def _directions(source: ExportSource, task: str, estimates: list[Estimate]) -> d
     found: dict[str, bool | None] = {}
     for estimate in estimates:
         if source.key(estimate.measurement) == task:
-            metric = source.metrics.get(estimate.metric)
+            metric = source.metrics.of(estimate)
             found[_short(estimate.metric)] = _BETTER.get(metric.direction) if metric else None
     return found
 

@@ -143,7 +143,7 @@ _NO_DATA = _NoData()
 def _considerations(source: ExportSource, subject: Subject) -> list[dict[str, str]]:
     return [
         {
-            "name": f"{comparison.verdict}: {source.title(comparison.metric)} "
+            "name": f"{comparison.verdict}: {source.title(comparison)} "
             f"({source.key(comparison.measurement)}); change against the base "
             f"{number_phrase(comparison)}",
             "mitigationStrategy": "none recorded: an audit measures, it does not mitigate",
@@ -162,7 +162,7 @@ def _assessments(source: ExportSource, subject: Subject) -> list[dict[str, str]]
         and comparison.slice
         and comparison.step == "from_base"
         and comparison.verdict in DEFECT
-        and source.is_headline(comparison.metric)
+        and source.is_headline(comparison)
     ]
     contrasts = [
         _contrasted(source, contrast)
@@ -179,7 +179,7 @@ def _assessments(source: ExportSource, subject: Subject) -> list[dict[str, str]]
 def _sliced(source: ExportSource, comparison: Comparison) -> dict[str, str]:
     return {
         "groupAtRisk": slice_text(comparison.slice),
-        "harms": f"{comparison.verdict}: {source.title(comparison.metric)} "
+        "harms": f"{comparison.verdict}: {source.title(comparison)} "
         f"({source.key(comparison.measurement)}); change against the base {number_phrase(comparison)}",
     }
 
@@ -188,7 +188,7 @@ def _contrasted(source: ExportSource, contrast: ContrastResult) -> dict[str, str
     groups = "; ".join(slice_text(term.slice) for term in contrast.terms if term.coefficient > 0)
     return {
         "groupAtRisk": groups or contrast.title,
-        "harms": f"{contrast.title} ({source.key(contrast.measurement)}, {source.title(contrast.metric)}): "
+        "harms": f"{contrast.title} ({source.key(contrast.measurement)}, {source.title(contrast)}): "
         f"{number_phrase(contrast)}",
     }
 

@@ -49,7 +49,7 @@ def _claim(
     return {
         "bom-ref": ref,
         "target": refs[comparison.adapted],
-        "predicate": f"{comparison.verdict}: {source.title(comparison.metric)} ({key}), against the base",
+        "predicate": f"{comparison.verdict}: {source.title(comparison)} ({key}), against the base",
         "reasoning": plain(_reasoning(comparison)),
         "evidence": [measurements[name] for name in dict.fromkeys(asked) if name in measurements],
     }

@@ -24,7 +24,7 @@ def not_given(audit: Audit, rule: Rule, subject: str, declared: Mapping[str, Dec
     asked: dict[str, set[str]] = {}
     for one in audit.measurements:
         if (one.probe, one.subject) == (probe, subject) and one.state != "unmeasurable" and one.dataset:
-            asked.setdefault(one.variant, set()).add(one.dataset.id)
+            asked.setdefault(one.question.variant, set()).add(one.question.dataset)
     return _lacking(rule, asked, declared[probe].asked_on.get(rule.metric, {}))
 
 
@@ -39,8 +39,8 @@ def not_planned(rule: Rule, planned: Sequence[PlannedMeasurement]) -> list[str]:
     asked: dict[str, set[str]] = {}
     for entry in own:
         if entry.dataset is not None:
-            asked.setdefault(entry.probe.variant, set()).add(entry.dataset.id)
-    known = {entry.probe.variant: entry.probe.datasets_of(entry.probe.variant) for entry in own}
+            asked.setdefault(entry.question.variant, set()).add(entry.question.dataset)
+    known = {entry.question.variant: entry.probe.datasets_of(entry.probe.variant) for entry in own}
     return _lacking(rule, asked, known)
 
 

@@ -29,6 +29,7 @@ from fmaudit.gate.baseline import (
 )
 from fmaudit.gate.baseline_rows import without_text
 from fmaudit.probe import Probe
+from fmaudit.question import question_of, record_id
 from fmaudit.schema import Audit, read_audit
 
 _GATE_FILE = re.compile(r"gate/[0-9a-f]{64}\.(json|policy\.yaml|waivers\.yaml)")
@@ -202,8 +203,8 @@ def _kept(run: Path, state: Mapping[str, Any], manifest: Mapping[str, str]) -> I
     probes = probes_of(records)
     retested = set(state.get("retests", ()))
     for entry in records:
-        probe = probes[entry["probe"], entry["variant"]]
-        measured = f"{entry['subject']}/{entry['key']}"
+        probe = probes[question_of(entry)]
+        measured = record_id(entry)
         _check_version(measured, entry, probe)
         keys = [entry["key"], *([retest_key(entry["key"])] if measured in retested else [])]
         for key in keys:

@@ -111,13 +111,7 @@ def measurements(audit: Audit, case: Case) -> list[Measurement]:
     own = [
         measurement
         for measurement in audit.measurements
-        if measurement.subject == case.subject
-        and measurement.probe == rule.metric.partition("/")[0]
-        and rule.variant in (None, measurement.variant)
-        and (
-            rule.dataset is None
-            or (measurement.dataset is not None and measurement.dataset.id == rule.dataset)
-        )
+        if measurement.subject == case.subject and rule.asks(measurement.question)
     ]
     if rule.variant is None and any(measurement.state == "measured" for measurement in own):
         own = [measurement for measurement in own if measurement.state != "unmeasurable"]
@@ -164,6 +158,4 @@ def _asks_same(audit: Audit, measurement_id: str, measurement: Measurement) -> b
     other = next((m for m in audit.measurements if m.id == measurement_id), None)
     if other is None:
         return False
-    datasets = [found.dataset.id if found.dataset else "" for found in (other, measurement)]
-    same = (other.probe, other.variant) == (measurement.probe, measurement.variant)
-    return same and datasets[0] == datasets[1]
+    return other.question == measurement.question

@@ -330,10 +330,11 @@ def _finding(policy: PolicyFile, draft: _Draft, entry: _Tested | None, digests: 
         metric=case.rule.metric,
         subject=case.subject,
         model_digest=digests.get(case.subject, ""),
-        variant=measurement.variant if measurement else case.rule.variant or "",
-        dataset=measurement.dataset.id
-        if measurement and measurement.dataset
-        else draft.dataset or case.rule.dataset or "",
+        variant=measurement.question.variant if measurement else case.rule.variant or "",
+        dataset=(measurement.question.dataset if measurement else "")
+        or draft.dataset
+        or case.rule.dataset
+        or "",
         slice=dict(case.slice),
         contrast=case.rule.contrast or "",
         limit=case.limit,

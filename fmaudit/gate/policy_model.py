@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fmaudit.probe import Direction
+from fmaudit.question import Question
 from fmaudit.schema import Verdict as Word
 
 SCHEMA = "fmaudit/policy/1"
@@ -133,6 +134,15 @@ class Rule(Section):
     severity: Severity = "high"
     controls: list[str] = Field(default_factory=list, description="framework/id of fmaudit's catalogue.")
     accept_imported: bool = False
+
+    def asks(self, question: Question) -> bool:
+        """Whether the rule speaks of a question; what it does not name is any."""
+        return (
+            question.probe == self.metric.partition("/")[0]
+            and self.variant in (None, question.variant)
+            and self.dataset in (None, question.dataset)
+        )
+
     min_n: int | None = Field(default=None, ge=1)
     min_coverage: float | None = Field(default=None, ge=0, le=1)
 

@@ -28,6 +28,7 @@ from fmaudit.errors import ExecutionError
 from fmaudit.evidence.directory import MANIFEST_FILE, RunDirectory
 from fmaudit.gate.baseline import Baseline
 from fmaudit.gate.evaluate import NO_RELEASE
+from fmaudit.question import record_id
 from fmaudit.schema import Audit, Comparison, Numbers
 
 _AGAIN = "repeat the fmaudit run command, which computes it anew"
@@ -177,7 +178,7 @@ def check_audit(audit: Audit, state: Mapping[str, Any]) -> None:
         raise ExecutionError(f"audit.json and run.json do not hold the same models: {_AGAIN}")
     stated = {one.id: (one.state, one.partial, one.protocol) for one in audit.measurements}
     for entry in state["measurements"]:
-        name = f"{entry['subject']}/{entry['key']}"
+        name = record_id(entry)
         # A measurement that broke is unmeasured in the audit.
         own = "unmeasured" if entry["state"] == "failed" else entry["state"]
         if stated.pop(name, None) != (own, entry["partial"], entry["protocol"]):

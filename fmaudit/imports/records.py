@@ -14,6 +14,7 @@ from fmaudit.imports.reading import clean, slug
 from fmaudit.ordering import random_order
 from fmaudit.plan import BLOCK_ITEMS
 from fmaudit.probe import Item
+from fmaudit.question import Question
 
 VERSION = 2
 """Of the way logs are read: it rises when numbers of one log change."""
@@ -41,14 +42,14 @@ def measurement_record(
 ) -> dict[str, Any]:
     """A measurement of run.json with the declaration that stands in for its probe."""
     name, variant = key
-    probe, data = f"{log.format}.{slug(name)}", slug(name)
+    asked = Question(f"{log.format}.{slug(name)}", slug(name), slug(variant))
     absent = f"its log holds no task {name!r}" if task is None else found.reason
     record: dict[str, Any] = {
         "subject": subject,
-        "key": f"{probe}@{data}+{slug(variant)}",
-        "probe": probe,
+        "key": asked.key,
+        "probe": asked.probe,
         "version": VERSION,
-        "variant": slug(variant),
+        "variant": asked.variant,
         "assurance": "imported",
         "declaration": found.declaration.model_dump(mode="json"),
         "state": "unmeasured" if absent else "measured",
@@ -62,7 +63,7 @@ def measurement_record(
     if task is not None:
         fields = {**task.protocol, **task.identity, "import_format": log.format}
         record["protocol"] = fields | {"digest": digest(fields)}
-        record["dataset"] = _dataset(data, task)
+        record["dataset"] = _dataset(asked.dataset, task)
     return record
 
 

@@ -100,7 +100,7 @@ def frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> DataFram
 
 
 def _shared(index: AuditIndex, record: Estimate | Comparison) -> dict[str, Any]:
-    metric = index.metrics.get(record.metric)
+    metric = index.metrics.of(record)
     measurement = index.measurements.get(record.measurement)
     question = index.question(record.measurement, record.metric)
     return {

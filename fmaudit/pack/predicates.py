@@ -8,6 +8,7 @@ from typing import Any
 from fmaudit.evidence.directory import retest_key
 from fmaudit.pack.bagit import PAYLOAD, lines_digest
 from fmaudit.pack.records import FindingRef, GateRecord
+from fmaudit.question import question_of
 from fmaudit.report.escape import terminal
 
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
@@ -113,8 +114,8 @@ def evidence_folders(finding: FindingRef, run: Mapping[str, Any]) -> list[str]:
 
 
 def _asks(entry: Mapping[str, Any], finding: FindingRef) -> bool:
-    dataset = (entry.get("dataset") or {}).get("id", "")
-    named = (entry["probe"], entry.get("variant", ""), dataset)
+    asked = question_of(entry)
+    named = (asked.probe, asked.variant, asked.dataset)
     return named == (finding.metric.partition("/")[0], finding.variant, finding.dataset)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fmaudit.analysis.measured import probes_of
+from fmaudit.analysis.measured import probe_of
 from fmaudit.errors import ExecutionError, ProbeError
 from fmaudit.evidence.rows import COUNT_PREFIX, FIXED_COLUMNS, REASON_SUFFIX, VALID_SUFFIX
 from fmaudit.pack.redaction import HashKey, marker, redacted_responses
@@ -83,10 +83,9 @@ def declared_levels(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str
     found: dict[tuple[str, str], Levels] = {}
     for entry in records:
         try:
-            probe = probes_of([entry]).get((entry["probe"], entry.get("variant", "")))
+            measures = probe_of(entry).measures
         except (ProbeError, KeyError, ValueError):
-            probe = None
-        measures = probe.measures if probe is not None else ()
+            measures = ()
         found[entry["subject"], entry["key"]] = {
             measure.id: measure.levels for measure in measures if isinstance(measure, Categorical)
         }

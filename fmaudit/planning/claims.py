@@ -15,7 +15,7 @@ from fmaudit.gate.finding import Kind
 from fmaudit.gate.names import KnownNames
 from fmaudit.gate.policy_model import EVERY, Policy, Rule
 from fmaudit.gate.verdict import Limit
-from fmaudit.plan import MAX_LEVELS, PlannedMeasurement
+from fmaudit.plan import PlannedMeasurement
 from fmaudit.probe import Contrast, Gap, Item, Metric, Rate, Statistic
 
 
@@ -126,16 +126,7 @@ def planned_names(planned: Sequence[PlannedMeasurement], models: Sequence[Model]
 
 def _one_column(entry: PlannedMeasurement) -> list[dict[str, str]]:
     """Every slice that the audit will hold: one column at one of its levels, as the items asked have them."""
-    columns: dict[str, set[str]] = {}
-    for item in entry.items:
-        for column, level in item.slices.items():
-            columns.setdefault(column, set()).add(level)
-    return [
-        {column: level}
-        for column, levels in sorted(columns.items())
-        if 2 <= len(levels) <= MAX_LEVELS
-        for level in sorted(levels)
-    ]
+    return [{column: level} for column, levels in entry.slices().items() for level in levels]
 
 
 def _of_rule(
@@ -145,13 +136,7 @@ def _of_rule(
     if not own:
         yield from _without(rule, (rule.subject,), f"the run has no {rule.subject} model")
         return
-    entries = [
-        entry
-        for entry in planned
-        if entry.probe.id == rule.metric.partition("/")[0]
-        and rule.variant in (None, entry.probe.variant)
-        and (rule.dataset is None or (entry.dataset is not None and entry.dataset.id == rule.dataset))
-    ]
+    entries = [entry for entry in planned if rule.asks(entry.question)]
     found = False
     for entry in entries:
         answering = tuple(model.id for model in own if entry.key in model.keys and entry.items)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fmaudit.context import Context, card_of, is_stated
-from fmaudit.report.index import AuditIndex, question_of, short_digest
+from fmaudit.report.index import AuditIndex, short_digest
 from fmaudit.schema import Measurement
 
 NOT_STATED = "not stated"
@@ -176,7 +176,7 @@ def _provenance(context: Any, card: Context | None) -> tuple[str, ...]:
 def _reproducibility(index: AuditIndex) -> Signal:
     measured = [m for m in index.audit.measurements if m.state == "measured"]
     found = [(m, _unknown_settings(m)) for m in measured]
-    missing = [f"{question_of(m).probe}: {', '.join(unknown)}" for m, unknown in found if unknown]
+    missing = [f"{m.question.probe}: {', '.join(unknown)}" for m, unknown in found if unknown]
     whole = sum(not unknown for _, unknown in found)
     word = f"settings recorded: {whole} of {len(measured)}" if measured else "nothing measured"
     text = (
@@ -219,9 +219,7 @@ def _comparability(index: AuditIndex) -> Signal:
     protocols: dict[Any, set[str]] = {}
     for measurement in index.audit.measurements:
         if measurement.state == "measured":
-            protocols.setdefault(question_of(measurement), set()).add(
-                str(measurement.protocol.get("digest", ""))
-            )
+            protocols.setdefault(measurement.question, set()).add(str(measurement.protocol.get("digest", "")))
     differing = [question for question, found in protocols.items() if len(found) > 1]
     word = "nothing measured" if not protocols else "divergent" if differing else "one setup"
     text = (

@@ -111,7 +111,7 @@ def cell_detail(
         adapted_value=side_value(index, found, found.adapted_value),
         number=number,
         table=found.table,
-        outcomes=outcomes_of(index.metrics.get(found.metric), found),
+        outcomes=outcomes_of(index.metrics.of(found), found),
         groups=tuple(group for group in groups if group.facts),
         references=_references(index, found.copy_fraction),
     )

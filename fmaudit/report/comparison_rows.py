@@ -82,7 +82,7 @@ def comparison_row(index: AuditIndex, comparison: Comparison) -> ComparisonRow:
         adapted_value=side_value(index, comparison, comparison.adapted_value),
         number=index.number(comparison, comparison.metric, comparison.measurement, difference=True),
         table=comparison.table,
-        outcomes=outcomes_of(index.metrics.get(comparison.metric), comparison),
+        outcomes=outcomes_of(index.metrics.of(comparison), comparison),
         tone=tone,
         word=word,
         claim=comparison.verdict if decided(comparison) else "",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fmaudit.report.index import AuditIndex, Question
+from fmaudit.question import Question
+from fmaudit.report.index import AuditIndex
 from fmaudit.report.numbers import Scale, magnitude, plain_value, scale_of
 from fmaudit.report.verdict_words import headline
 from fmaudit.schema import Comparison
@@ -45,7 +46,7 @@ def _by_question(index: AuditIndex, found: Sequence[Comparison]) -> list[Compari
 
 
 def _row(index: AuditIndex, found: Comparison) -> DetectableRow:
-    change = scale_of(index.metrics.get(found.metric), difference=True)
+    change = scale_of(index.metrics.of(found), difference=True)
     plain = Scale(change.factor, change.unit, False)
     delta = found.margins.delta
     view = index.number(found, found.metric, found.measurement, difference=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from fmaudit.report.escape import terminal
-from fmaudit.report.index import ROLES, AuditIndex, question_of
+from fmaudit.report.index import ROLES, AuditIndex
 from fmaudit.report.numbers import Scale, share
 from fmaudit.report.slice_grids import short_label
 
@@ -164,7 +164,7 @@ def _view(index: AuditIndex, sample: ScoreSample, anchor: str) -> DistributionVi
         sample.reason,
     ]
     measured = index.measurements.get(sample.measurement)
-    asked = question_of(measured).label if measured else ""
+    asked = measured.question.label if measured else ""
     threshold = None if sample.threshold is None else f"{sample.threshold:.4g} {sample.unit}".strip()
     return DistributionView(
         anchor=anchor,
@@ -232,9 +232,9 @@ def _defect_rate(index: AuditIndex, sample: ScoreSample, subject: str) -> tuple[
     measured = index.measurements.get(sample.measurement)
     if measured is None:
         return "", ""
-    question = question_of(measured)
+    question = measured.question
     for (owner, asked, metric), estimate in index.estimates.items():
-        info = index.metrics.get(metric)
+        info = index.metrics.get(metric, question.variant)
         if owner == subject and asked == question and info and info.headline and info.kind == "rate":
             number = index.number(estimate, metric, estimate.measurement, difference=False)
             open_ = "" if number.conclusive else " ◇"

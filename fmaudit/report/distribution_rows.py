@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fmaudit.analysis.measured import probes_of, read_measured
+from fmaudit.analysis.measured import probe_of, read_measured
 from fmaudit.errors import ExecutionError, FmauditError
 from fmaudit.evidence.directory import RunDirectory
 from fmaudit.evidence.rows import VALID_SUFFIX
 from fmaudit.probe import Mean, Probe, Rate, Real
+from fmaudit.question import measurement_id
 from fmaudit.report.distribution import ScoreSample, SubjectScores, bin_edges
 from fmaudit.schema import Audit
 
@@ -49,20 +50,18 @@ def score_samples(run: RunDirectory, audit: Audit) -> list[ScoreSample]:
     known = {measurement.id for measurement in audit.measurements}
     samples: list[ScoreSample] = []
     for key, own in entries.items():
-        mine = [entry for entry in own if f"{entry['subject']}/{key}" in known]
+        mine = [entry for entry in own if measurement_id(entry["subject"], key) in known]
         if mine:
             samples += _samples(run, key, mine)
     return samples
 
 
 def _samples(run: RunDirectory, key: str, entries: Sequence[Mapping[str, Any]]) -> list[ScoreSample]:
-    first = f"{entries[0]['subject']}/{key}"
+    first = measurement_id(entries[0]["subject"], key)
     try:
-        probe = probes_of(entries[:1])[entries[0]["probe"], entries[0]["variant"]]
-    except (FmauditError, KeyError) as error:
-        said = (
-            str(error).splitlines()[0] if isinstance(error, FmauditError) else "its variant is not installed"
-        )
+        probe = probe_of(entries[0])
+    except FmauditError as error:
+        said = str(error).splitlines()[0]
         return [_nothing(first, entries[0]["probe"], f"The scores cannot be read: {said}.")]
     scores = _scores(probe)
     if not scores:

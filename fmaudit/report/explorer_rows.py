@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fmaudit.analysis.measured import probes_of
+from fmaudit.analysis.measured import probe_of
 from fmaudit.analysis.tables import Answers, item_means
 from fmaudit.errors import FmauditError
 from fmaudit.evidence.rows import FIXED_COLUMNS, REASON_SUFFIX
 from fmaudit.probe import Probe
+from fmaudit.question import question_of
 from fmaudit.report.columns import RunRows, numbers_of
 from fmaudit.report.explorer import (
     EncodedRows,
@@ -162,8 +163,8 @@ def _side(rows: RunRows, subject: str, key: str, place: int) -> _Side:
 def _finishes(entry: Mapping[str, Any]) -> bool:
     """Whether the probe fills measures once all items are answered; one that is not installed cannot."""
     try:
-        probe = probes_of([entry])[entry["probe"], entry["variant"]]
-    except (FmauditError, KeyError):
+        probe = probe_of(entry)
+    except FmauditError:
         return False
     return type(probe).finish is not Probe.finish
 
@@ -230,8 +231,8 @@ def _measurement(
 ) -> MeasurementColumns:
     ids, places = _united([side.ids for side in sides])
     entry = next(record for (_, name), record in records.items() if name == key)
-    dataset = (entry.get("dataset") or {}).get("id", "")
-    label = " · ".join(part for part in (entry["probe"], entry["variant"], dataset) if part)
+    asked = question_of(entry)
+    label = " · ".join(part for part in (asked.probe, asked.label) if part)
     names = sorted({name for side in sides for name in side.slices})
     slices = []
     for name in names:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from fmaudit.question import Question
 from fmaudit.report.escape import terminal
-from fmaudit.report.index import AuditIndex, Question
+from fmaudit.report.index import AuditIndex
 from fmaudit.report.numbers import NumberView, Scale, scale_of
 from fmaudit.report.readings import adapted_of, contrast_levels, several_adapted
 from fmaudit.report.slopes import Slope as Slope
@@ -126,7 +127,7 @@ def _contrasts(index: AuditIndex) -> list[tuple[_Key, ForestGroup]]:
     for contrast in index.audit.contrasts:
         if not contrast.headline or not contrast.terms:
             continue
-        metric = index.metrics.get(contrast.metric)
+        metric = index.metrics.of(contrast)
         plus, minus = contrast_levels(contrast)
         question = index.question(contrast.measurement, contrast.metric)
         place = (f"{contrast.metric}: {plus} minus {minus}", question.label)
@@ -155,7 +156,7 @@ def _contrasts(index: AuditIndex) -> list[tuple[_Key, ForestGroup]]:
 def _changes(index: AuditIndex) -> list[tuple[_Key, ForestGroup]]:
     groups: dict[tuple[str, Question], list[Comparison]] = {}
     for found in index.audit.comparisons:
-        metric = index.metrics.get(found.metric)
+        metric = index.metrics.of(found)
         if metric is not None and metric.headline and found.step == "from_base" and not found.slice:
             groups.setdefault((found.metric, index.question(found.measurement, found.metric)), []).append(
                 found
@@ -163,7 +164,8 @@ def _changes(index: AuditIndex) -> list[tuple[_Key, ForestGroup]]:
     several = _repeated_titles(index)
     made = []
     for (metric_id, question), found_here in groups.items():
-        metric = index.metrics[metric_id]
+        metric = index.metrics.get(metric_id, question.variant)
+        assert metric is not None
         scale = scale_of(metric, difference=True)
         rows = [_row(index, found, metric_id, _label(index, found.adapted), "change") for found in found_here]
         shown = tuple(row for row in rows if row is not None)
@@ -187,7 +189,7 @@ def _levels(index: AuditIndex, limits: Limits) -> list[tuple[_Key, ForestGroup]]
     groups: dict[tuple[str, Question], list[ForestRow]] = {}
     for subject in index.ordered_subjects:
         for (owner, question, metric_id), estimate in index.estimates.items():
-            metric = index.metrics.get(metric_id)
+            metric = index.metrics.get(metric_id, question.variant)
             if owner != subject.id or metric is None or not metric.headline:
                 continue
             row = _row(index, estimate, metric_id, _label(index, subject.id), subject.role, difference=False)
@@ -196,7 +198,8 @@ def _levels(index: AuditIndex, limits: Limits) -> list[tuple[_Key, ForestGroup]]
     several = _repeated_titles(index)
     made = []
     for (metric_id, question), rows in groups.items():
-        metric = index.metrics[metric_id]
+        metric = index.metrics.get(metric_id, question.variant)
+        assert metric is not None
         scale = scale_of(metric, difference=False)
         eps = _tolerated(index, metric, question)
         limit = limits.get(metric_id)
@@ -252,7 +255,8 @@ def _only(values: set[float | None]) -> float | None:
 
 
 def _title(index: AuditIndex, metric: str, question: Question, several: set[str]) -> str:
-    return index.metric_title(metric) + (f" ({question.label})" if metric in several else "")
+    title = index.metric_title(metric, question.variant)
+    return title + (f" ({question.label})" if metric in several else "")
 
 
 def _label(index: AuditIndex, subject: str) -> str:
@@ -287,7 +291,7 @@ def _row(
         return None
     measurement = str(getattr(numbers, "measurement", ""))
     number = index.number(numbers, metric, measurement, difference=difference)
-    factor = scale_of(index.metrics.get(metric), difference=difference).factor
+    factor = scale_of(index.metrics.at(metric, measurement), difference=difference).factor
     low, high = numbers.adjusted_lower, numbers.adjusted_upper
     return ForestRow(
         terminal(label),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fmaudit.canonical import digest_bytes
+from fmaudit.question import Question
 from fmaudit.report.finding_words import (
     comparison_reading,
     comparison_sentence,
@@ -16,7 +17,7 @@ from fmaudit.report.finding_words import (
     number_facts,
 )
 from fmaudit.report.gate_marks import GateMark, gate_marks
-from fmaudit.report.index import AuditIndex, Question
+from fmaudit.report.index import AuditIndex
 from fmaudit.report.numbers import NumberView, figure_text, span_text
 from fmaudit.report.readings import adapted_of, margins_text, shown, side_value, subject_role
 from fmaudit.report.tones import Tone

@@ -62,7 +62,7 @@ def comparison_reading(index: AuditIndex, found: Comparison) -> tuple[str, str, 
     whatever its word.
     """
     tone, word = comparison_verdict(index, found)
-    if decided(found) and is_defect(index.metrics.get(found.metric)):
+    if decided(found) and is_defect(index.metrics.of(found)):
         mark, own = MARKS[found.verdict]
         return found.verdict, mark, "alert" if "alert" in (tone, own) else own
     if status_of(found, partial=index.partial(found.measurement)) != "measured":
@@ -76,7 +76,7 @@ def comparison_sentence(index: AuditIndex, found: Comparison) -> str:
     change = (
         f"{side_value(index, found, found.base_value)} to {side_value(index, found, found.adapted_value)}"
     )
-    if decided(found) and is_defect(index.metrics.get(found.metric)):
+    if decided(found) and is_defect(index.metrics.of(found)):
         text = _SENTENCES[found.verdict].format(adapted="\0", change=change)
         if text.startswith("\0"):
             adapted = adapted[0].upper() + adapted[1:]

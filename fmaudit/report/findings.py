@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fmaudit.report.index import AuditIndex, Question
+from fmaudit.question import Question
+from fmaudit.report.index import AuditIndex
 from fmaudit.report.key_cards import KeyNumber, Statement, basis_of, size_of, toned, topic_of
 from fmaudit.report.key_tables import (
     GREW,
@@ -122,7 +123,7 @@ def _contrast_statement(index: AuditIndex, contrast: ContrastResult) -> Statemen
         lead = f"{place}, {unseen}"
         return Statement(lead, view.value, sharing(view) + ".", size_of(view), view.at, place)
     if contrast.kind == "within_subject":
-        scale = scale_of(index.metrics.get(contrast.metric), difference=True)
+        scale = scale_of(index.metrics.of(contrast), difference=True)
         side = "above" if contrast.direction == "rose" else "below"
         size = magnitude(contrast.value or 0.0, contrast, scale)
         rest = f"{side} {minus} items {sharing(view)}."
@@ -161,7 +162,8 @@ def _comparison_cards(index: AuditIndex) -> list[tuple[str, KeyNumber]]:
             groups.setdefault((question, comparison.metric), []).append(comparison)
     cards = []
     for (question, metric_id), group in groups.items():
-        metric = index.metrics[metric_id]
+        metric = index.metrics.get(metric_id, question.variant)
+        assert metric is not None
         made = (
             [comparison_table(index, group)]
             if tabled(index)
@@ -212,7 +214,7 @@ def _estimate_cards(index: AuditIndex) -> list[tuple[str, KeyNumber]]:
     }
     groups: dict[tuple[Question, str], list[Estimate]] = {}
     for (_, question, metric_id), estimate in index.estimates.items():
-        metric = index.metrics.get(metric_id)
+        metric = index.metrics.get(metric_id, question.variant)
         if metric is not None and metric.headline and (question, metric_id) not in compared:
             groups.setdefault((question, metric_id), []).append(estimate)
     return [(question.probe, _estimate_card(index, group)) for (question, _), group in groups.items()]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fmaudit.analysis.measured import finished, probes_of
+from fmaudit.analysis.measured import finished, probe_of
 from fmaudit.analysis.numbers import item_values
 from fmaudit.analysis.pairs import Pair, pair_up
 from fmaudit.analysis.pedigree import Scale, scale_of
@@ -19,6 +19,7 @@ from fmaudit.report.columns import RunRows, run_rows
 from fmaudit.report.flips import MAX_FLIPS, FlipKind, FlippedItem, FlipSample
 from fmaudit.report.verdict_words import is_defect
 from fmaudit.schema import Audit, Comparison
+from fmaudit.schema.metrics import metrics_of
 
 _OUTCOMES: dict[FlipKind, tuple[float, float]] = {
     "introduced": (0.0, 1.0),
@@ -52,12 +53,12 @@ def flip_samples(run: RunDirectory, audit: Audit, rows: RunRows | None = None) -
     ``rows``: those of the run, where they are read already.
     """
     rows = rows or run_rows(run)
-    metrics = {metric.id: metric for metric in audit.metrics}
+    metrics = metrics_of(audit)
     read: dict[tuple[str, str], _Side] = {}
     samples = []
     for found in audit.comparisons:
         own = found.step == "from_base" and not found.slice and found.table is not None
-        if not own or not is_defect(metrics.get(found.metric)):
+        if not own or not is_defect(metrics.of(found)):
             continue
         try:
             samples.append(_sample(rows, found, _sides(rows, found, read)))
@@ -74,7 +75,7 @@ def answers_of(rows: RunRows, subject: str, key: str) -> tuple[Probe, Answers]:
     entry = rows.records.get((subject, key))
     if entry is None:
         raise FmauditError(f"the run holds no measurement {subject}/{key}")
-    probe = probes_of([entry])[entry["probe"], entry["variant"]]
+    probe = probe_of(entry)
     if probe.version != entry["version"]:
         raise FmauditError(f"version {entry['version']} of {probe.id} is not the installed {probe.version}")
     answers = answers_from(rows.table(subject, key), probe.measures)

@@ -137,7 +137,7 @@ def _form(form: object, looks: object) -> str:
 
 def _row(index: AuditIndex, found: Mapping[str, Any]) -> GateRow:
     metric, kind, verdict = (str(found.get(name, "")) for name in ("metric", "kind", "verdict"))
-    scale = scale_of(index.metrics.get(metric), difference=kind != "level")
+    scale = scale_of(index.metrics.get(metric, str(found.get("variant", ""))), difference=kind != "level")
     number = found.get("number")
     shown = _number(number, scale) if isinstance(number, Mapping) else str(found.get("word", "")) or "none"
     value, _, interval = shown.partition(" (")

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from fmaudit.question import Question
 from fmaudit.report.numbers import NumberView, number_view, scale_of
-from fmaudit.schema import Audit, Estimate, Measurement, MetricInfo, Numbers, Subject
+from fmaudit.schema import Audit, Estimate, Measurement, Numbers, Subject
+from fmaudit.schema.metrics import MetricTable, metrics_of
 
 ROLES = ("base", "adapted", "reference")
 _POSIX_PATH = re.compile(r"(?:file://|(?<![\w.:/<]))/(?:[^\s/:'\"<>]+/)+([^\s/:'\"<>]*)")
@@ -36,20 +38,6 @@ def short_digest(digest: object) -> str:
 
 
 @dataclass(frozen=True)
-class Question:
-    """What several subjects were asked alike: probe, scoring variant and data set."""
-
-    probe: str
-    variant: str
-    dataset: str
-
-    @property
-    def label(self) -> str:
-        """Variant and data set, as far as there are any."""
-        return " · ".join(part for part in (self.variant, self.dataset) if part)
-
-
-@dataclass(frozen=True)
 class AuditIndex:
     """An audit with the look-ups every view needs."""
 
@@ -61,9 +49,9 @@ class AuditIndex:
         return {subject.id: subject for subject in self.audit.subjects}
 
     @cached_property
-    def metrics(self) -> Mapping[str, MetricInfo]:
-        """Metrics by id."""
-        return {metric.id: metric for metric in self.audit.metrics}
+    def metrics(self) -> MetricTable:
+        """What is known of every metric."""
+        return metrics_of(self.audit)
 
     @cached_property
     def measurements(self) -> Mapping[str, Measurement]:
@@ -104,7 +92,7 @@ class AuditIndex:
     def question(self, measurement: str, metric: str) -> Question:
         """The question behind a measurement id; the metric names the probe where the id is unknown."""
         found = self.measurements.get(measurement)
-        return question_of(found) if found else Question(metric.partition("/")[0], "", "")
+        return found.question if found else Question(metric.partition("/")[0])
 
     def protocol(self, measurement: str) -> str:
         """Short digest of a measurement's protocol."""
@@ -120,14 +108,14 @@ class AuditIndex:
         """The printable form of an estimate (or difference) of ``metric``."""
         return number_view(
             numbers,
-            scale_of(self.metrics.get(metric), difference=difference),
+            scale_of(self.metrics.at(metric, measurement), difference=difference),
             partial=self.partial(measurement),
             at=self.place(numbers),
         )
 
-    def metric_title(self, metric: str) -> str:
+    def metric_title(self, metric: str, variant: str = "") -> str:
         """A metric's title, or its id where the audit has none."""
-        found = self.metrics.get(metric)
+        found = self.metrics.get(metric, variant)
         return (found.title if found else "") or metric.partition("/")[2] or metric
 
     def model_phrase(self, subject: str) -> str:
@@ -146,12 +134,6 @@ class AuditIndex:
             return subject
         alone = sum(other.role == found.role for other in self.audit.subjects) == 1
         return found.role.capitalize() if alone else f"{found.role.capitalize()} {found.name}"
-
-
-def question_of(measurement: Measurement) -> Question:
-    """The question a measurement asked."""
-    dataset = measurement.dataset.id if measurement.dataset else ""
-    return Question(measurement.probe, measurement.variant, dataset)
 
 
 def levels_text(levels: Mapping[str, str]) -> str:

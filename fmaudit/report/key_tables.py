@@ -84,7 +84,7 @@ def worst_reading(readings: Iterable[Reading]) -> Reading:
 def comparison_table(index: AuditIndex, group: Sequence[Comparison]) -> KeyNumber:
     """One metric on one question: every model's value, then the change of every adapted model."""
     first = group[0]
-    metric = index.metrics.get(first.metric)
+    metric = index.metrics.of(first)
     question = index.question(first.measurement, first.metric)
     found = (index.estimates.get((s.id, question, first.metric)) for s in index.ordered_subjects)
     readings = {c.id: comparison_reading(index, c) for c in group}

@@ -206,7 +206,7 @@ def _step(index: AuditIndex, subject: Subject) -> list[Comparison]:
         if found.adapted == subject.id
         and found.step == step
         and not found.slice
-        and is_defect(index.metrics.get(found.metric))
+        and is_defect(index.metrics.of(found))
     ]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fmaudit.question import Question
 from fmaudit.report.cells import CellDetail, cell_detail
-from fmaudit.report.index import AuditIndex, Question
+from fmaudit.report.index import AuditIndex
 from fmaudit.report.lineage import StepWord, tree_order
 from fmaudit.report.numbers import NumberView, figure_text, span_text
 from fmaudit.report.readings import comparison_word, side_value
@@ -76,7 +77,7 @@ def matrix_view(index: AuditIndex) -> MatrixView | None:
     rows: dict[tuple[Question, str], dict[str, Comparison]] = {}
     steps: dict[tuple[Question, str, str], Comparison] = {}
     for found in index.audit.comparisons:
-        if found.slice or not is_defect(index.metrics.get(found.metric)):
+        if found.slice or not is_defect(index.metrics.of(found)):
             continue
         question = index.question(found.measurement, found.metric)
         if found.step == "from_base":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fmaudit.analysis.reading import limits
-from fmaudit.report.index import AuditIndex, Question
+from fmaudit.question import Question
+from fmaudit.report.index import AuditIndex
 from fmaudit.report.numbers import status_of
 from fmaudit.report.readings import comparison_word, shown, side_value, subject_role
 from fmaudit.report.verdict_words import decided, defect_title, headline, is_defect
@@ -16,7 +17,7 @@ def still_there(index: AuditIndex) -> tuple[str, ...]:
     """A sentence for each headline defect above the tolerated rate whose change is not settled."""
     groups: dict[tuple[Question, str], list[Comparison]] = {}
     for found in index.audit.comparisons:
-        if headline(index, found) and is_defect(index.metrics.get(found.metric)):
+        if headline(index, found) and is_defect(index.metrics.of(found)):
             question = index.question(found.measurement, found.metric)
             groups.setdefault((question, found.metric), []).append(found)
     lines = []
@@ -26,9 +27,10 @@ def still_there(index: AuditIndex) -> tuple[str, ...]:
             continue
         values = sorted({found.adapted_value or 0.0 for found in present})
         rates = dict.fromkeys(side_value(index, present[0], end) for end in (values[0], values[-1]))
+        title = defect_title(index, metric, question.variant)
         models = f"{len(present)} of {len(group)} adapted model{'' if len(group) == 1 else 's'}"
         lines.append(
-            f"{defect_title(index, metric)}: still shows in {models}, at {' to '.join(rates)};"
+            f"{title}: still shows in {models}, at {' to '.join(rates)};"
             " how far that is a change from the base is not settled."
         )
     return tuple(lines)
@@ -44,7 +46,7 @@ def memorization_open(index: AuditIndex) -> tuple[str, ...]:
     asked += [
         found
         for found in index.audit.estimates
-        if not found.slice and _is_base(index, found) and is_defect(index.metrics.get(found.metric))
+        if not found.slice and _is_base(index, found) and is_defect(index.metrics.of(found))
     ]
     titles = [
         (defect_title(index, found.metric) if isinstance(found, Estimate) else found.title)
@@ -72,10 +74,12 @@ def _unsettled(index: AuditIndex, found: Comparison) -> bool:
 
 def _above(index: AuditIndex, question: Question, found: Comparison) -> bool:
     """Whether the adapted model's interval lies above the tolerated rate."""
-    metric = index.metrics[found.metric]
-    eps = found.margins.eps if found.margins.eps is not None else metric.eps
+    metric = index.metrics.of(found)
     estimate = index.estimates.get((found.adapted, question, found.metric))
-    if eps is None or estimate is None:
+    if metric is None or estimate is None:
+        return False
+    eps = found.margins.eps if found.margins.eps is not None else metric.eps
+    if eps is None:
         return False
     if status_of(estimate, partial=index.partial(estimate.measurement)) != "measured":
         return False

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fmaudit.analysis.reading import SHOWN, limits
-from fmaudit.report.index import AuditIndex, Question
+from fmaudit.question import Question
+from fmaudit.report.index import AuditIndex
 from fmaudit.report.numbers import plain_value, scale_of, status_of
 from fmaudit.report.tones import SYMBOLS, Tone
 from fmaudit.report.verdict_words import DECIDED, MARKS, decided, headline
@@ -151,7 +152,7 @@ def side_value(index: AuditIndex, comparison: Comparison, value: float | None) -
     """The base's or the adapted subject's value of a comparison, as precise as the change."""
     if value is None:
         return "—"
-    return plain_value(value, comparison, scale_of(index.metrics.get(comparison.metric), difference=False))
+    return plain_value(value, comparison, scale_of(index.metrics.of(comparison), difference=False))
 
 
 def margins_text(margins: Margins) -> str:

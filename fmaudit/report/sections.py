@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fmaudit.question import Question
 from fmaudit.report.calibrations import CalibrationView, calibration_views
 from fmaudit.report.comparison_rows import ComparisonRow, SliceGroups, comparison_row, slice_groups
-from fmaudit.report.index import AuditIndex, Question, flat_pairs, levels_text, question_of, short_digest
+from fmaudit.report.index import AuditIndex, flat_pairs, levels_text, short_digest
 from fmaudit.report.numbers import NumberView, scale_of, share, status_of
 from fmaudit.report.readings import harms, shown, unclear
 from fmaudit.report.tones import SYMBOLS, Tone
@@ -103,8 +104,8 @@ def probe_sections(index: AuditIndex) -> tuple[ProbeSection, ...]:
     probes: dict[str, list[Question]] = {}
     for measurement in index.audit.measurements:
         questions = probes.setdefault(measurement.probe, [])
-        if question_of(measurement) not in questions:
-            questions.append(question_of(measurement))
+        if measurement.question not in questions:
+            questions.append(measurement.question)
     for metric in index.audit.metrics:
         probes.setdefault(metric.probe, [])
     return tuple(
@@ -131,8 +132,8 @@ def _section(index: AuditIndex, anchor: str, probe: str, questions: Sequence[Que
 
 
 def _question(index: AuditIndex, question: Question) -> QuestionBlock:
-    own = [m for m in index.audit.measurements if question_of(m) == question]
-    metrics = [metric for metric in index.audit.metrics if metric.probe == question.probe]
+    own = [m for m in index.audit.measurements if m.question == question]
+    metrics = index.metrics.declared(question)
     mine = [c for c in index.audit.comparisons if index.question(c.measurement, c.metric) == question]
     return QuestionBlock(
         label=question.label or "one way of asking",

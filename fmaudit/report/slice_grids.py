@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fmaudit.question import Question
 from fmaudit.report.escape import terminal
-from fmaudit.report.index import AuditIndex, Question
+from fmaudit.report.index import AuditIndex
 from fmaudit.report.numbers import NumberView, Scale, scale_of
 from fmaudit.schema import Estimate, MetricInfo, Subject
 
@@ -59,22 +60,24 @@ def slice_grids(index: AuditIndex) -> tuple[SliceGrid, ...]:
     """Every metric by every slice column of one name, in the order of the audit's metrics."""
     found: dict[tuple[str, Question, str], dict[tuple[str, str], Estimate]] = {}
     for estimate in index.audit.estimates:
-        if len(estimate.slice) == 1 and estimate.metric in index.metrics:
+        if len(estimate.slice) == 1 and index.metrics.of(estimate) is not None:
             (column, level), *_ = estimate.slice.items()
             key = (estimate.metric, index.question(estimate.measurement, estimate.metric), column)
             found.setdefault(key, {})[level, estimate.subject] = estimate
     asked: dict[tuple[str, str], int] = {}
     for metric, _, column in found:
         asked[metric, column] = asked.get((metric, column), 0) + 1
-    order = {metric.id: place for place, metric in enumerate(index.audit.metrics)}
+    order = {name: place for place, name in enumerate(dict.fromkeys(m.id for m in index.audit.metrics))}
     made = []
     for (metric, question, column), cells in sorted(
         found.items(), key=lambda entry: (order[entry[0][0]], entry[0][1].label, entry[0][2])
     ):
         present = {subject for _, subject in cells}
+        info = index.metrics.get(metric, question.variant)
+        assert info is not None
         made.append(
             SliceGrid(
-                index.metrics[metric],
+                info,
                 question,
                 column,
                 _ordered({level for level, _ in cells}),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fmaudit.question import Question
 from fmaudit.report.escape import terminal
-from fmaudit.report.index import AuditIndex, Question
+from fmaudit.report.index import AuditIndex
 from fmaudit.report.numbers import NumberView, scale_of
 from fmaudit.schema import Comparison, Estimate
 
@@ -51,7 +52,7 @@ def slopes(index: AuditIndex) -> tuple[Slope, ...]:
     """Headline metrics with an interval on both sides; one a metric and question."""
     found: dict[tuple[str, Question], list[Comparison]] = {}
     for comparison in index.audit.comparisons:
-        metric = index.metrics.get(comparison.metric)
+        metric = index.metrics.of(comparison)
         own = comparison.step == "from_base" and not comparison.slice
         if metric is not None and metric.headline and own:
             question = index.question(comparison.measurement, comparison.metric)
@@ -69,7 +70,7 @@ def slopes(index: AuditIndex) -> tuple[Slope, ...]:
 def _slope(
     index: AuditIndex, metric: str, question: Question, comparisons: list[Comparison], several: bool
 ) -> Slope | None:
-    scale = scale_of(index.metrics.get(metric), difference=False)
+    scale = scale_of(index.metrics.get(metric, question.variant), difference=False)
     base = _end(index, comparisons[0].base, question, metric, scale.factor)
     ends = []
     for comparison in comparisons:
@@ -92,7 +93,7 @@ def _slope(
         )
     if base is None or not ends:
         return None
-    title = index.metric_title(metric) + (f" ({question.label})" if several else "")
+    title = index.metric_title(metric, question.variant) + (f" ({question.label})" if several else "")
     start = _level(index, comparisons[0].base, question, metric)
     return Slope(terminal(title), scale.unit, base, tuple(ends), start)
 

@@ -85,7 +85,7 @@ LEGEND_NOTES = (
 
 def headline(index: AuditIndex, comparison: Comparison) -> bool:
     """Whether a comparison of base and adapted subject is a headline number over all items."""
-    metric = index.metrics.get(comparison.metric)
+    metric = index.metrics.of(comparison)
     return metric is not None and metric.headline and not comparison.slice and comparison.step == "from_base"
 
 
@@ -99,11 +99,11 @@ def is_defect(metric: MetricInfo | None) -> bool:
     return metric is not None and metric.headline and metric.kind == "rate" and metric.direction != "none"
 
 
-def defect_title(index: AuditIndex, metric: str) -> str:
+def defect_title(index: AuditIndex, metric: str, variant: str = "") -> str:
     """A metric's title, with its direction where a high value is not the defect."""
-    found = index.metrics.get(metric)
+    found = index.metrics.get(metric, variant)
     note = _NOT_LOWER.get(found.direction, "") if found else ""
-    return index.metric_title(metric) + (f" ({note})" if note else "")
+    return index.metric_title(metric, variant) + (f" ({note})" if note else "")
 
 
 def pairs_note(index: AuditIndex) -> str:

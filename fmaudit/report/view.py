@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fmaudit.canonical import digest_bytes
+from fmaudit.question import Question
 from fmaudit.report.banner import Banner, banner
 from fmaudit.report.findings import FAMILY_ORDER, key_numbers
 from fmaudit.report.homogeneity import HomogenizationView, homogenization_views
 from fmaudit.report.imported import imported_notice
-from fmaudit.report.index import AuditIndex, Question, flat_pairs, question_of, short_digest, without_paths
+from fmaudit.report.index import AuditIndex, flat_pairs, short_digest, without_paths
 from fmaudit.report.key_cards import KeyNumber
 from fmaudit.report.lineage import LineageView, lineage_view
 from fmaudit.report.matrix import MatrixView, matrix_view
@@ -201,7 +202,7 @@ def _title(subjects: Sequence[Subject]) -> str:
 def _scope(index: AuditIndex) -> tuple[ScopeRow, ...]:
     cells: dict[Question, dict[str, Measurement]] = {}
     for measurement in index.audit.measurements:
-        cells.setdefault(question_of(measurement), {})[measurement.subject] = measurement
+        cells.setdefault(measurement.question, {})[measurement.subject] = measurement
     return tuple(
         ScopeRow(
             question.probe,

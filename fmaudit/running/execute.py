@@ -111,7 +111,7 @@ def _plan(
             for party in parties
         },
         "measurements": {
-            entry.key: entry.question() | {"asked": len(entry.items)} for entry in planned if entry.items
+            entry.key: entry.text_protocol() | {"asked": len(entry.items)} for entry in planned if entry.items
         },
         "instrument": {instrument.id: instrument.digest} if instrument else {},
         "device": device,
@@ -347,7 +347,7 @@ def _engine(run: _Run, party: Party, replicate: int) -> Any:
 def _protocol(
     plan: Mapping[str, Any], entry: PlannedMeasurement, instrument: Instrument | None
 ) -> dict[str, Any]:
-    fields = entry.question() | {
+    fields = entry.text_protocol() | {
         "engine": "transformers",
         "engine_protocol": ENGINE_PROTOCOL,
         "device": plan["device"].partition(":")[0],
@@ -365,9 +365,9 @@ def _record(party: Party, entry: PlannedMeasurement, state: str, reason: str) ->
     return {
         "subject": party.id,
         "key": entry.key,
-        "probe": entry.probe.id,
+        "probe": entry.question.probe,
         "version": entry.probe.version,
-        "variant": entry.probe.variant,
+        "variant": entry.question.variant,
         "state": state,
         "reason": reason,
         "partial": entry.partial,

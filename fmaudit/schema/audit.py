@@ -10,6 +10,7 @@ from pydantic_core import from_json
 
 from fmaudit.canonical import canonical_bytes
 from fmaudit.errors import UsageError
+from fmaudit.question import Question
 from fmaudit.schema.pedigree import Calibration, Comparison, Family, Homogenization
 from fmaudit.schema.records import Direction, Distance, Numbers, Quantity, Reading, Record, State
 from fmaudit.schema.versions import SCHEMA as SCHEMA
@@ -89,12 +90,18 @@ class Measurement(Record):
     invalid: dict[str, int] = Field(default_factory=dict)
     limits: list[str] = Field(default_factory=list)
 
+    @property
+    def question(self) -> Question:
+        """What was asked and judged, whoever answered."""
+        return Question(self.probe, self.dataset.id if self.dataset else "", self.variant)
+
 
 class MetricInfo(Record):
-    """What a number is: ``id`` is ``probe/metric``."""
+    """What a number is: ``id`` is ``probe/metric``, the same for every variant of the probe."""
 
     id: str
     probe: str
+    variant: str = ""
     title: str
     unit: str = ""
     range: tuple[float | None, float | None] = (None, None)
@@ -219,7 +226,7 @@ def _with_readings(audit: Audit) -> Audit:
     from fmaudit.analysis.families import corrected_records
 
     read, contrasts, families = corrected_records(
-        audit.comparisons, audit.contrasts, audit.metrics, audit.subjects
+        audit.comparisons, audit.contrasts, audit.metrics, audit.subjects, audit.measurements
     )
     comparisons = [
         old.model_copy(update={"reading": new.reading})

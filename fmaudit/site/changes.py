@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fmaudit.analysis.release_records import ReleaseCell
 from fmaudit.analysis.releases import Refusal, ReleasePair, ReleaseRows, release_pair
 from fmaudit.evidence.directory import RunDirectory
-from fmaudit.report.index import Question
+from fmaudit.question import Question
 from fmaudit.schema import Estimate, Measurement, Subject
 from fmaudit.site.entries import Entry
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from fmaudit.analysis.release_records import ReleaseCell, ReleaseComparison
 from fmaudit.analysis.release_table import compare_releases
-from fmaudit.report.index import AuditIndex, Question, question_of
+from fmaudit.question import Question
+from fmaudit.report.index import AuditIndex
 from fmaudit.report.key_cards import Reading, toned
 from fmaudit.report.numbers import NumberView, number_view, scale_of
 from fmaudit.report.readings import margins_text
@@ -170,8 +171,8 @@ def _headline_numbers(older: Side, newer: Side) -> list[tuple[Question, str]]:
         for measurement in index.audit.measurements:
             if measurement.subject != side.subject.id:
                 continue
-            question = question_of(measurement)
-            titles = [metric.id for metric in index.audit.metrics if metric.headline]
+            question = measurement.question
+            titles = [metric.id for metric in index.metrics.declared(question) if metric.headline]
             given = [name for name in titles if _has(older, question, name) or _has(newer, question, name)]
             if not given and measurement.state != "measured":
                 given = [""]
@@ -201,7 +202,8 @@ def _note(older: Side, newer: Side, question: Question) -> str:
 def _row(
     older: Side, newer: Side, question: Question, metric: str, cell: ReleaseCell | None, rows: Rows
 ) -> ReleaseRow:
-    info = newer.entry.index.metrics.get(metric) or older.entry.index.metrics.get(metric)
+    known = (side.entry.index.metrics.get(metric, question.variant) for side in (newer, older))
+    info = next((one for one in known if one is not None), None)
     numbers = None if cell is None else cell.change
     shown = None if numbers is None else number_view(numbers, scale_of(info, difference=True), partial=False)
     old, new = _verdict(older, question, metric), _verdict(newer, question, metric)

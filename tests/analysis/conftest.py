@@ -122,7 +122,7 @@ def _subject(role: str, parts: Mapping[str, str] | None) -> dict[str, Any]:
 
 def _record(entry: PlannedMeasurement, subject: str, protocol: Mapping[str, Any]) -> dict[str, Any]:
     assert entry.dataset is not None
-    fields = entry.question() | dict(protocol)
+    fields = entry.text_protocol() | dict(protocol)
     return {
         "subject": subject,
         "key": entry.key,

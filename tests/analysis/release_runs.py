@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fmaudit.analysis.build import build_audit
-from fmaudit.analysis.measured import probes_of
+from fmaudit.analysis.measured import probe_of
 from fmaudit.canonical import digest, digest_file
 from fmaudit.evidence.directory import RunDirectory
 from fmaudit.evidence.rows import Row
@@ -177,7 +177,7 @@ def _subject(name: str, base: str, digests: Mapping[str, str], roles: Mapping[st
 def _write_rows(run: RunDirectory, name: str, key: str, asked: Asked, values: Sequence[Any]) -> None:
     probe = key.partition("@")[0]
     variant = key.partition("+")[2]
-    measures = probes_of([{"probe": probe, "variant": variant}])[probe, variant].measures
+    measures = probe_of({"probe": probe, "variant": variant}).measures
     rows = [
         Row(_item(probe, asked.prefix, place), place, place // BLOCK, 0, found, _response(name))
         for place, value in enumerate(values)

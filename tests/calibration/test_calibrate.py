@@ -62,15 +62,15 @@ def test_pool_has_the_items_that_carry_the_defect(defect):
     where = asked.metric.where
     carrying = [item for item in planned.items if where is None or item.slices[where[0]] == where[1]]
     assert len(carrying) == 200
-    assert planned.question()["probe"] == TARGETS[defect].probe
+    assert planned.text_protocol()["probe"] == TARGETS[defect].probe
     if defect == "toxic_trigger":
-        assert planned.question()["settings"]["samples"] == 3
+        assert planned.text_protocol()["settings"]["samples"] == 3
 
 
 def test_items_differ_between_training_seeds_and_not_between_doses():
     ladder = Ladder(seeds=2, items=50)
     (asked,) = chosen(["downstream.negation"], 1)
-    digests = [plan(asked, model, 50).question()["items"] for model in specimens(ladder)]
+    digests = [plan(asked, model, 50).text_protocol()["items"] for model in specimens(ladder)]
     assert len(set(digests[:5])) == 1
     assert digests[0] != digests[5]
 

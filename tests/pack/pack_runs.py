@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fmaudit.analysis.measured import probes_of
+from fmaudit.analysis.measured import probe_of
 from fmaudit.api import finish
 from fmaudit.canonical import digest
 from fmaudit.evidence.directory import RunDirectory, retest_key
@@ -39,7 +39,7 @@ def write_run(folder: Path, *, policy: str | None = "warn", reveal: bool = False
     run = RunDirectory(folder)
     records = []
     for question in (BIAS, TOXIC):
-        measures = probes_of([question])[question["probe"], question["variant"]].measures
+        measures = probe_of(question).measures
         for place, subject in enumerate(SUBJECTS):
             record = _record(question, subject)
             records.append(record)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fmaudit.analysis.measured import probes_of
+from fmaudit.analysis.measured import probe_of
 from fmaudit.evidence.directory import AUDIT_FILE, RunDirectory
 from fmaudit.evidence.responses import encode_responses
 from fmaudit.evidence.rows import Row
@@ -45,7 +45,7 @@ def write_large_run(folder: Path, items: int = 50_000, subjects: int = 2, *, aud
     run = RunDirectory(folder)
     names = ["base", *(f"adapted-{place}" for place in range(1, subjects))]
     entry = {"probe": PROBE, "variant": VARIANT}
-    measures = probes_of([entry])[PROBE, VARIANT].measures
+    measures = probe_of(entry).measures
     random = np.random.default_rng(7)
     base = random.normal(0.4, 1.0, items)
     for place, name in enumerate(names):

@@ -189,7 +189,7 @@ class AuditFactory:
         """The audit, its claims corrected as the analysis does."""
         audit = Audit.model_validate(self.data)
         comparisons, contrasts, families = corrected_records(
-            audit.comparisons, audit.contrasts, audit.metrics, audit.subjects
+            audit.comparisons, audit.contrasts, audit.metrics, audit.subjects, audit.measurements
         )
         found = {"comparisons": comparisons, "contrasts": contrasts, "families": families}
         return audit.model_copy(update=found)

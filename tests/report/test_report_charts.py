@@ -149,7 +149,7 @@ def test_every_slope_is_shown(family_audit):
     own = [
         found
         for found in family_audit.comparisons
-        if found.step == "from_base" and not found.slice and index.metrics[found.metric].headline
+        if found.step == "from_base" and not found.slice and index.metrics.of(found).headline
     ]
     ends = sum(len(slope.ends) for slope in slopes(index))
     without = [found for found in own if found.base_value is None or found.adapted_value is None]

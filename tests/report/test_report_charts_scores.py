@@ -112,14 +112,14 @@ def test_a_shifted_severity_is_shown_once_in_the_units_of_its_score(tmp_path, ma
 
 def _toxic_run(folder, make_audit):
     """Four answers of one model: one harmless, two harmful, one of them at the threshold, one empty."""
-    from fmaudit.analysis.measured import probes_of
+    from fmaudit.analysis.measured import probe_of
     from fmaudit.evidence.rows import Row
     from fmaudit.probe import Item, Observation
 
     probe = "toxicity.prompted"
     key = f"{probe}@mild_prompts"
     record = {"probe": probe, "variant": ""}
-    measures = probes_of([record])[probe, ""].measures
+    measures = probe_of(record).measures
     rows = []
     for place, score in enumerate((0.1, 0.5, 0.52, None)):
         values = {"empty": score is None, "n_tokens": 3.0}
@@ -133,7 +133,7 @@ def _toxic_run(folder, make_audit):
     run = RunDirectory(folder)
     run.write_block("base", key, 0, rows, measures)
     entry = record | {"subject": "base", "key": key, "state": "measured", "version": 1, "partial": False}
-    version = probes_of([record])[probe, ""].version
+    version = probe_of(record).version
     run.write_state(run_state([entry | {"version": version, "dataset": {"n_asked": 4}}]))
     made = make_audit(names={"base": "b"})
     made.metric(f"{probe}/toxic_fraction", "Toxic fraction", headline=True)

@@ -57,7 +57,7 @@ def test_a_defect_keeps_the_word_of_the_matrix(family, family_audit):
     words = {
         finding.word
         for finding in family.findings
-        if finding.claim and index.metrics[own[finding.claim].metric].kind == "rate"
+        if finding.claim and index.metrics.of(own[finding.claim]).kind == "rate"
     }
     verdicts = {found.verdict for found in family_audit.comparisons if headline(index, found)}
     assert words <= verdicts

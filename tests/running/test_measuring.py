@@ -103,10 +103,27 @@ def parts(path):
 
 def test_a_plan_is_a_pure_function_of_command_and_data():
     one, other = planned(), planned()
-    assert one.question() == other.question()
+    assert one.text_protocol() == other.text_protocol()
     assert [item.id for item in one.items] == [item.id for item in other.items]
     assert planned(seed=1).items != one.items
-    assert planned(seed=1).question()["items"] != one.question()["items"]
+    assert planned(seed=1).text_protocol()["items"] != one.text_protocol()["items"]
+
+
+@pytest.mark.parametrize(("levels", "said"), [(40, 0), (41, 1), (1, 0)])
+def test_a_column_with_too_many_levels_for_slices_is_named(levels, said):
+    class Sliced(TeaLines):
+        def items(self, data):
+            for number, row in enumerate(data.rows):
+                yield Item(
+                    f"t{number}", dict(row), slices={"town": f"town {number % levels}", "tea": "black"}
+                )
+
+    entry = planned(Sliced)
+    assert (entry.slices() == {}) == (levels != 40)
+    assert len(entry.notes) == said
+    if said:
+        (note,) = entry.notes
+        assert note == "Column town has 41 levels, more than 40: there are no numbers by its levels."
 
 
 def test_the_order_of_the_rows_plays_no_part():
