@@ -27,7 +27,7 @@ rules:
 margins:
   bias.crows_pairs/pct_stereotype: {eps: 0.02}
 """
-"""With the probe's own 5 points, 400 pairs and 20 claims cannot tell the base's 10 points from tolerated ones."""
+"""With the probe's own 5 points, 400 pairs among 20 claims cannot tell the base's 10 from tolerated ones."""
 
 
 @pytest.fixture(scope="module")
