@@ -87,7 +87,7 @@ def audit(
         tool={"name": "fmaudit"},
         subjects=list(subjects),
         measurements=[_measurement(entry) for entry in measured],
-        metrics=records.metrics({(entry.probe.id, entry.probe.variant): entry.probe for entry in measured}),
+        metrics=records.metrics(entry.probe for entry in measured),
         estimates=[one for entry in measured for one in records.estimates(entry, settings)],
         contrasts=list(ground.claims.contrasts),
         comparisons=list(ground.claims.comparisons),

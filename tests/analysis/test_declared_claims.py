@@ -16,6 +16,7 @@ from fmaudit.analysis.numbers import Settings
 from fmaudit.analysis.reading import SHOWN
 from fmaudit.plan import PlannedMeasurement
 from fmaudit.probe import Binary, Contrast, Item, Mean, Probe, Rate, Real, Statistic, probe
+from fmaudit.question import Question
 from tests.analysis.simulated import BASE, CHILD, answers, audit, few_draws, rows
 
 N = 240
@@ -68,7 +69,7 @@ def planned(whole, states):
     kept = [entry for entry in whole if states.get(entry.id, "measured") == "measured"]
     levels = {"group": ["control", "member"]}
     records = [record(entry, states.get(entry.id, "measured"), levels) for entry in whole]
-    return kept, plan_of_records(records, {("toy.kinds", ""): Kinds()}, kept)
+    return kept, plan_of_records(records, {Question("toy.kinds"): Kinds()}, kept)
 
 
 @settings(deadline=None)

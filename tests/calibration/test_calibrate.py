@@ -141,7 +141,7 @@ def test_another_pool_is_asked_anew(tiny, monkeypatch):
 def test_written_record_is_read_by_the_report_and_not_for_another_version(tiny, tmp_path):
     _, asked, found = tiny
     path = write(found, tmp_path)
-    probes = {(entry.probe.id, entry.probe.variant): entry.probe for entry in asked}
+    probes = [entry.probe for entry in asked]
     assert calibrations_of(probes, path) == found
     content = json.loads(path.read_text())
     content["probes"][0]["probe_version"] += 1
@@ -167,11 +167,7 @@ def test_bad_doses_are_one_line():
 
 
 def test_shipped_calibration_is_of_the_probes_at_hand():
-    probes = {
-        (probe.id, probe.variant): probe
-        for target in TARGETS.values()
-        for probe in expand(load_probe(target.probe))
-    }
+    probes = [probe for target in TARGETS.values() for probe in expand(load_probe(target.probe))]
     shipped = calibrations_of(probes)
     assert {(one.probe, one.defect) for one in shipped} == {
         (target.probe, defect) for defect, target in TARGETS.items()

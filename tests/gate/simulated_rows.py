@@ -20,6 +20,7 @@ from fmaudit.gate.finding import GateResult
 from fmaudit.gate.policy import parse_policy
 from fmaudit.plugins import DeclaredNames
 from fmaudit.probe import Probe
+from fmaudit.question import Question
 from fmaudit.schema import Audit, Comparison, Lineage, Numbers, Subject
 
 SUBJECTS = (
@@ -57,7 +58,7 @@ class Simulated:
         """As measurements of a run."""
         found = []
         for probe, dataset, base, child in self.questions:
-            key = f"{probe.id}@{dataset}" + (f"+{probe.variant}" if probe.variant else "")
+            key = Question(probe.id, dataset, probe.variant).key
             for subject, own in (("base", base), ("child", child)):
                 found.append(MeasuredRows(f"{subject}/{key}", subject, key, probe, {}, own, False))
         return found
@@ -66,13 +67,12 @@ class Simulated:
         """What a run of them writes."""
         rows, settings = self.rows(), Settings()
         ground = comparisons.field(rows, SUBJECTS, settings)
-        probes = {(entry.probe.id, entry.probe.variant): entry.probe for entry in rows}
         return Audit(
             tool={},
             instruments=[],
             subjects=list(SUBJECTS),
             measurements=[_measurement(entry) for entry in rows],
-            metrics=records.metrics(probes),
+            metrics=records.metrics(entry.probe for entry in rows),
             estimates=[one for entry in rows for one in records.estimates(entry, settings)],
             contrasts=[one for entry in rows for one in records.contrasts(entry, settings)]
             + list(comparisons.contrast_changes(ground)),
