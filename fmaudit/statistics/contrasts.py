@@ -23,7 +23,14 @@ from fmaudit.statistics.levels import (
     without_limits,
 )
 from fmaudit.statistics.proportions import critical, square_and_add
-from fmaudit.statistics.ratios import Terms, contrast_terms, crossed_error, mean_terms
+from fmaudit.statistics.ratios import (
+    Terms,
+    contrast_terms,
+    crossed_error,
+    jackknife_variance,
+    mean_terms,
+    variance_freedom,
+)
 
 Span: TypeAlias = tuple[float | None, float | None]
 """Declared range of the values; None where an end is not known."""
@@ -49,7 +56,8 @@ def contrast(
     own intervals are combined by Newcombe's square-and-add, and p permutes the
     group labels of whole clusters (studentized). Where clusters span both
     groups, they are resampled whole, joined with what square-and-add gives in a
-    declared range, and p also swaps the two groups within spanning clusters.
+    declared range, and p swaps the two groups within spanning clusters; where others
+    lie in one group, it is the largest of that and of a t test over clusters.
     Several factors: crossed bootstrap error, joined likewise, and the largest p of
     each factor's own test and of the bootstrap's t test. Negated values with a
     negated range give the negated interval.
@@ -200,7 +208,8 @@ def _estimated(asked: _Asked) -> Interval:
     else:
         codes, units = rows.units()
         totals = terms.totals(codes, units)
-        whole = bool((totals.weights > 0).all(axis=1).any())
+        spanning = (totals.weights > 0).all(axis=1)
+        whole = bool(spanning.any())
         interval = (
             signed_mean(rows, terms, "contrast", asked.level, asked.draws, asked.seed)
             if whole
@@ -209,6 +218,8 @@ def _estimated(asked: _Asked) -> Interval:
         p, exact = (swap_p if whole else permutation_p)(totals, asked.seed, asked.finest)
         kind = "swaps of the groups within clusters" if whole else f"permutation of {_unit(rows)} labels"
         test = f"{'exact' if exact else 'random'} {kind}"
+        if whole and not spanning.all():
+            p, test = max(p, _unit_t_p(totals)), f"largest p of {test} and of a t test"
     separate = _separate(asked, interval, test)
     if not whole:
         found = separate
@@ -219,6 +230,17 @@ def _estimated(asked: _Asked) -> Interval:
     if not asked.bounded:
         found = replace(found, approximate=True, method=f"{APPROXIMATE}{found.method}")
     return _judged(replace(found, p=p), rows, group)
+
+
+def _unit_t_p(totals: Terms) -> float:
+    """Two-sided p of the jackknife's t test over units: swaps leave the units of one group alone where they are.
+
+    With 40 documents in both groups and 160 of thrice the spread in one of them, swaps alone called a
+    difference at 5 % in 10 % of null data sets.
+    """
+    variance = jackknife_variance(totals)
+    freedom = min(variance_freedom(totals), len(totals.products) - 1)
+    return 1.0 if math.isnan(variance) else error_p(totals.value(), math.sqrt(variance), freedom)
 
 
 def _unit(rows: Design) -> str:

@@ -178,6 +178,15 @@ def test_one_document_in_both_groups_and_unequal_spreads():
     assert rejections((3, 1), 1, 40) <= 0.15
 
 
+def test_swaps_alone_do_not_decide_where_many_documents_lie_in_one_group():
+    """Forty documents in both groups, 160 in the wilder one alone: swaps alone reject in .10 of 600."""
+    assert rejections((1, 3), 40, 40) <= 0.15
+    rng = np.random.default_rng(5)
+    documents = np.r_[np.arange(40), np.arange(200)]
+    found = contrast(rng.normal(size=240), np.arange(240) < 40, np.arange(240) >= 40, None, {"d": documents})
+    assert found.method.endswith("largest p of random swaps of the groups within clusters and of a t test")
+
+
 def test_all_assignments_are_tried_where_they_are_few():
     values = np.array([1.0, 0.0, 5.0, 4.0, 0.5])
     plus = np.array([True, False, True, False, False])
