@@ -233,7 +233,7 @@ def _estimated(asked: _Asked) -> Interval:
 
 
 def _unit_t_p(totals: Terms) -> float:
-    """Two-sided p of the jackknife's t test over units: swaps leave the units of one group alone where they are.
+    """Two-sided p of the jackknife's t test: swaps leave units of one group where they are.
 
     With 40 documents in both groups and 160 of thrice the spread in one of them, swaps alone called a
     difference at 5 % in 10 % of null data sets.
