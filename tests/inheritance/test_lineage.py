@@ -39,7 +39,7 @@ def judge(evidence):
 def test_agreement_above_every_control_verifies():
     found = judge(pair(0.8))
     assert (found.verified, found.state) == (True, "verified")
-    assert found.agreement_p == pytest.approx(1 / 10_000)
+    assert 0 < found.agreement_p <= 1 / 10_000
     assert found.agreement.lower < 0.8 < found.agreement.upper + 0.03
     assert found.controls_maximum == max(agreeing(c, 1 + i).share for i, c in enumerate((0.40, 0.42, 0.41)))
     assert f"{found.agreement.value:.3f}" in found.evidence

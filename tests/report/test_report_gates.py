@@ -186,7 +186,7 @@ def test_a_rule_on_a_contrast_marks_that_contrast_alone(rich_audit):
 
 def test_the_change_of_a_distance_is_named_as_one(rich_audit):
     index = AuditIndex(rich_audit)
-    metric = next(iter(index.metrics))
+    metric = rich_audit.metrics[0].id
     plain, away = (
         gate_views(index, [record(finding(metric, kind="change", ideal=ideal))], None)[0].rows[0].where
         for ideal in (None, 0.5)
