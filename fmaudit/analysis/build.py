@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fmaudit.analysis.calibrations import calibrations_of
 from fmaudit.analysis.comparisons import field
-from fmaudit.analysis.declared import declared_claims, plan_of_records
+from fmaudit.analysis.declared import plan_of_records
 from fmaudit.analysis.ecosystems import homogenizations
-from fmaudit.analysis.families import finest_p
 from fmaudit.analysis.measured import probes_of, read_measured
 from fmaudit.analysis.numbers import Settings
 from fmaudit.analysis.records import estimates, measurement, metrics, subject
@@ -38,10 +35,7 @@ def build_audit(run: RunDirectory, settings: Settings | None = None) -> Audit:
     ]
     by_id = {entry.id: entry for entry in measured}
     margins = (state.get("policy") or {}).get("margins")
-    plan = plan_of_records(records, probes, measured)
-    claims = declared_claims({found.id: found for found in subjects}, plan)
-    settings = replace(settings, finest=finest_p(claims, settings.level))
-    ground = field(measured, subjects, settings, margins, plan)
+    ground = field(measured, subjects, settings, margins, plan_of_records(records, probes, measured))
     return Audit(
         tool=state["tool"],
         context=state.get("context") or {},

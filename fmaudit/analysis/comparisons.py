@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as field_of
 from functools import cached_property
 from typing import Any
@@ -23,7 +23,7 @@ from fmaudit.analysis.declared import (
 from fmaudit.analysis.details import details
 from fmaudit.analysis.distances import change_of_distance, distance_of_contrast
 from fmaudit.analysis.draws import is_sampled
-from fmaudit.analysis.families import listed, places, read_contrast
+from fmaudit.analysis.families import finest_p, listed, places, read_contrast
 from fmaudit.analysis.guard import Capability, bits_per_byte, capability_kept
 from fmaudit.analysis.judging import Draft, judged
 from fmaudit.analysis.measured import MeasuredRows
@@ -122,6 +122,9 @@ def comparisons(ground: Field) -> list[Comparison]:
 
 
 def _claims(ground: Field) -> Claims:
+    declared = declared_claims(ground.subjects, ground.plan)
+    finest = finest_p(declared, ground.settings.level)
+    ground = replace(ground, settings=replace(ground.settings, finest=finest))
     guards: dict[tuple[str, str], Capability] = {}
     drafts: list[Draft] = []
     for side in sides(ground):
@@ -131,7 +134,6 @@ def _claims(ground: Field) -> Claims:
         drafts += _drafts(side, ground, guards[pair])
     found = [one for entry in ground.measured.values() for one in contrasts(entry, ground.settings)]
     found += _contrast_changes(ground)
-    declared = declared_claims(ground.subjects, ground.plan)
     # A number that no list foresaw still is a claim: it makes its family larger, never another's smaller.
     declared |= {draft.id: draft.family for draft in drafts}
     declared |= {one.id: _contrast_family(one, ground) for one in found}

@@ -184,6 +184,18 @@ def test_large_families_ask_for_finer_p_values_than_small_ones():
     assert shown.shown(0.95)
 
 
+def test_contrasts_are_tested_as_finely_as_the_declared_list_needs(monkeypatch):
+    """A contrast that no assignment reaches: its p is what the list asks for, not 1 / 5000."""
+    group = np.where(np.arange(N) % 2 == 0, "member", "control")
+    severity = np.where(group == "member", 1.0, -1.0) + np.random.default_rng(3).normal(0, 0.1, N)
+    own = answers({"outcome": severity > 0, "severity": severity}, {"group": group})
+    monkeypatch.setattr("fmaudit.analysis.comparisons.finest_p", lambda claims, level: 1 / 8000)
+    ground = field([rows(name, Kinds(), own, "one") for name in ("base", "child")], [BASE, CHILD], Settings())
+    within = [one for one in ground.claims.contrasts if one.kind == "within_subject"]
+    assert len(within) == 2
+    assert [one.p for one in within] == pytest.approx([1 / 8000] * 2)
+
+
 def test_claims_are_computed_once():
     ground = field(measured(), [BASE, CHILD], Settings())
     assert ground.claims is ground.claims
