@@ -239,8 +239,13 @@ def _unit_t_p(totals: Terms) -> float:
     difference at 5 % in 10 % of null data sets.
     """
     variance = jackknife_variance(totals)
+    if math.isnan(variance):
+        return 1.0
+    if not variance:
+        # Nothing varies, so that nothing of it escapes the swaps: they decide.
+        return 0.0
     freedom = min(variance_freedom(totals), len(totals.products) - 1)
-    return 1.0 if math.isnan(variance) else error_p(totals.value(), math.sqrt(variance), freedom)
+    return error_p(totals.value(), math.sqrt(variance), freedom)
 
 
 def _unit(rows: Design) -> str:

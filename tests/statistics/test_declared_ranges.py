@@ -178,6 +178,22 @@ def test_one_document_in_both_groups_and_unequal_spreads():
     assert rejections((3, 1), 1, 40) <= 0.15
 
 
+@pytest.mark.parametrize(("height", "shown"), [(1.0, True), (0.0, False)])
+def test_groups_without_any_variation_are_told_apart_by_swaps(height: float, shown: bool):
+    """All of one group 1 and all of the other 0, as where every member is repeated: a t test has no error."""
+    documents = np.r_[np.arange(40), np.arange(80)]
+    plus = np.arange(120) < 40
+    found = contrast(np.where(plus, height, 0.0), plus, ~plus, None, {"document": documents}, low=0, high=1)
+    assert (found.p < 0.001) == shown
+    assert found.p <= 1
+
+
+def test_two_documents_show_nothing():
+    found = contrast([1.0, 0.0, 0.0], [True, False, False], [False, True, True], None, {"d": [0, 0, 1]})
+    assert found.p == 1
+    assert not found.conclusive
+
+
 def test_swaps_alone_do_not_decide_where_many_documents_lie_in_one_group():
     """Forty documents in both groups, 160 in the wilder one alone: swaps alone reject in .10 of 600."""
     assert rejections((1, 3), 40, 40) <= 0.15
